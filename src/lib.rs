@@ -1,0 +1,4 @@
+//! tbctl: a playbook compiler.
+
+pub mod diag;
+pub mod secret;
