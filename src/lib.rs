@@ -1,4 +1,5 @@
 //! tbctl: a playbook compiler.
 
 pub mod diag;
+pub mod lang;
 pub mod secret;
