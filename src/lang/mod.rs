@@ -3,4 +3,6 @@
 //! Knows nothing of the kinds of task, of hosts as machines, or of graphs.
 
 pub mod decode;
+pub mod lookup;
 pub mod node;
+pub mod template;
