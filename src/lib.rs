@@ -2,4 +2,5 @@
 
 pub mod diag;
 pub mod lang;
+pub mod remote;
 pub mod secret;

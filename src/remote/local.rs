@@ -1,0 +1,44 @@
+//! Commands on this machine, with the same pipe as over SSH.
+//!
+//! Knows nothing of users or privileges: a command runs as whoever runs tbctl.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::process::Command;
+use tokio::sync::oneshot;
+
+use super::pipe::Exit;
+use super::pipe::Pipe;
+use super::unreached::Unreached;
+use super::unreached::Why;
+use super::wire::Meter;
+use super::wire::Metered;
+
+/// Runs a command by `/bin/sh -c`, in a process group of its own: an interrupt at the terminal is for tbctl, which ends
+/// the run in order.
+pub(super) fn exec(command: &str, meter: &Arc<Meter>) -> Result<Pipe, Unreached> {
+    let fault = |what: &str| Unreached::new(Why::Start, format!("cannot run /bin/sh on this machine: {what}"));
+    let mut child = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| fault(&error.to_string()))?;
+    let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(input), Some(output), Some(errors)) = streams else { return Err(fault("it has no streams")) };
+    let (tell, status) = oneshot::channel();
+    tokio::spawn(async move {
+        let status = child.wait().await;
+        let _ = tell.send(status.ok().and_then(|status| status.code()));
+    });
+    Ok(Pipe {
+        input: Box::new(Metered::only(input, meter)),
+        output: Box::new(Metered::only(output, meter)),
+        errors: Box::new(Metered::only(errors, meter)),
+        exit: Exit::new(status),
+    })
+}

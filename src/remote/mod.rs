@@ -1,0 +1,37 @@
+//! The way to a host: a connection over which commands run, by SSH or on this machine.
+//!
+//! Knows nothing of playbooks, modules, events or become; it moves bytes to a command and back, and says in a sentence
+//! why it could not. Nothing here reads the environment: [`Settings`] carries the home directory and the agent socket.
+
+mod agent;
+mod auth;
+mod config;
+mod destination;
+mod dial;
+mod identity;
+mod known_hosts;
+mod link;
+mod local;
+mod pattern;
+mod pipe;
+mod route;
+mod ssh;
+mod target;
+mod trust;
+mod unreached;
+mod wire;
+
+pub use config::config_faults;
+pub use link::Link;
+pub use link::Stats;
+pub use link::connect;
+pub use pipe::Exit;
+pub use pipe::Pipe;
+pub use target::Ask;
+pub use target::Settings;
+pub use target::Shared;
+pub use target::Target;
+pub use target::Unknown;
+pub use target::Via;
+pub use unreached::Unreached;
+pub use unreached::Why;
