@@ -2,11 +2,18 @@
 //!
 //! Knows nothing of file formats (see `ini`, `inventory_yaml`) nor of connections.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use crate::diag::Diagnostic;
+use crate::diag::Diagnostics;
 use crate::diag::Span;
+use crate::lang::decode::decode;
+use crate::lang::node::Key;
+use crate::lang::node::Node;
 use crate::lang::task::Vars;
 
 /// All inventories of one run, merged.
@@ -60,13 +67,13 @@ pub struct Beside {
     pub hosts: IndexMap<String, Vars>,
 }
 
-/// A layer of a host's variables; the order of the variants is the order of strength.
+/// A layer of a host's variables; the order of the variants is the order of strength, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     AllInventory,
+    GroupInventory,
     AllBesideInventory,
     AllBesidePlaybook,
-    GroupInventory,
     GroupBesideInventory,
     GroupBesidePlaybook,
     HostInventory,
@@ -81,4 +88,255 @@ pub struct Layer<'a> {
     /// The group's or host's name.
     pub of: &'a str,
     pub vars: &'a Vars,
+}
+
+impl Inventory {
+    pub fn new() -> Inventory {
+        let span = Span::synthetic("implicit localhost", "localhost");
+        let vars = vec![(Key { span: span.clone(), name: "ansible_connection".into() }, Node::literal(&span, "local"))];
+        let localhost = Host { name: "localhost".into(), span: None, groups: vec!["all".into()], vars };
+        let mut inventory = Inventory { localhost, ..Inventory::default() };
+        for name in ["all", "ungrouped"] {
+            inventory.groups.insert(name.into(), Group { name: name.into(), priority: 1, ..Group::default() });
+        }
+        inventory
+    }
+
+    /// A host by name; the implicit `localhost` too.
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        let implicit = matches!(name, "localhost" | "127.0.0.1" | "::1").then_some(&self.localhost);
+        self.hosts.get(name).or(implicit)
+    }
+
+    /// The hosts of a group and of all groups under it, in Ansible's order: its own first, then level by level.
+    pub fn hosts_of(&self, group: &str) -> Vec<&str> {
+        let mut groups: Vec<&str> = vec![group];
+        let mut hosts: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut at = 0;
+        while let Some(name) = groups.get(at).copied() {
+            at += 1;
+            let Some(group) = self.groups.get(name) else { continue };
+            hosts.extend(group.hosts.iter().map(String::as_str).filter(|host| seen.insert(host)));
+            for child in &group.children {
+                if !groups.contains(&child.as_str()) {
+                    groups.push(child);
+                }
+            }
+        }
+        hosts
+    }
+
+    /// What `group_names` says for a host: sorted, without `all`.
+    pub fn group_names(&self, host: &str) -> Vec<&str> {
+        let groups = self.host(host).map(|host| host.groups.as_slice()).unwrap_or_default();
+        let mut names: Vec<&str> = groups.iter().map(String::as_str).filter(|name| *name != "all").collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The layers of a host's variables, weakest first; `beside` is what lies beside the playbook.
+    pub fn layers<'a>(&'a self, host: &'a str, beside: &'a Beside) -> Vec<Layer<'a>> {
+        let Some(host) = self.host(host) else { return Vec::new() };
+        let mut layers: Vec<Layer<'a>> = Vec::new();
+        let mut add = |level, of: &'a str, vars: Option<&'a Vars>| {
+            layers.extend(vars.filter(|vars| !vars.is_empty()).map(|vars| Layer { level, of, vars }));
+        };
+        for group in &host.groups {
+            let all = group == "all";
+            let of = group.as_str();
+            let vars = self.groups.get(of).map(|group| &group.vars);
+            add(if all { Level::AllInventory } else { Level::GroupInventory }, of, vars);
+            let level = if all { Level::AllBesideInventory } else { Level::GroupBesideInventory };
+            add(level, of, self.beside.groups.get(of));
+            add(if all { Level::AllBesidePlaybook } else { Level::GroupBesidePlaybook }, of, beside.groups.get(of));
+        }
+        add(Level::HostInventory, &host.name, Some(&host.vars));
+        add(Level::HostBesideInventory, &host.name, self.beside.hosts.get(&host.name));
+        add(Level::HostBesidePlaybook, &host.name, beside.hosts.get(&host.name));
+        // Stable: groups keep their order within a level.
+        layers.sort_by_key(|layer| layer.level);
+        layers
+    }
+
+    /// The group of that name, made if need be.
+    pub(crate) fn group(&mut self, name: &str, span: &Span) -> &mut Group {
+        let group = self.groups.entry(name.to_string()).or_insert_with(|| Group {
+            name: name.to_string(),
+            priority: 1,
+            ..Group::default()
+        });
+        group.span.get_or_insert_with(|| span.clone());
+        group
+    }
+
+    /// Puts a host into a group; makes both if need be.
+    pub(crate) fn add_host(&mut self, group: &str, name: &str, span: &Span) -> &mut Host {
+        let group = self.group(group, span);
+        if !group.hosts.iter().any(|host| host == name) {
+            group.hosts.push(name.to_string());
+        }
+        let host = self.hosts.entry(name.to_string()).or_default();
+        host.name = name.to_string();
+        host.span.get_or_insert_with(|| span.clone());
+        host
+    }
+
+    pub(crate) fn add_child(&mut self, parent: &str, child: &str, span: &Span) {
+        self.group(child, span);
+        let parent = self.group(parent, span);
+        if !parent.children.iter().any(|known| known == child) {
+            parent.children.push(child.to_string());
+        }
+    }
+
+    /// Works out what follows from what was written: parents, depths, `all`, `ungrouped`, the order of groups.
+    pub(crate) fn finish(&mut self, faults: &mut Diagnostics) {
+        self.cut_circles(faults);
+        self.link();
+        self.set_depths();
+        self.set_priorities(faults);
+        self.place_hosts();
+        for (name, host) in &self.hosts {
+            if self.groups.contains_key(name) {
+                let fault = Diagnostic::warning(format!("`{name}` is the name of a host and of a group"));
+                let fault = fault.help("rename one of them; in `hosts:` the name means both");
+                faults.push(match &host.span {
+                    Some(span) => fault.at(span),
+                    None => fault,
+                });
+            }
+        }
+    }
+
+    /// Reports groups that contain themselves, and takes the link that closes the circle away.
+    fn cut_circles(&mut self, faults: &mut Diagnostics) {
+        let names: Vec<String> = self.groups.keys().cloned().collect();
+        let mut done: HashSet<String> = HashSet::new();
+        for root in &names {
+            // Depth first with a stack of (group, next child).
+            let mut path: Vec<(String, usize)> = vec![(root.clone(), 0)];
+            while let Some((name, next)) = path.last_mut() {
+                let (name, at) = (name.clone(), *next);
+                *next += 1;
+                let Some(child) = self.groups.get(&name).and_then(|group| group.children.get(at)).cloned() else {
+                    done.insert(name);
+                    path.pop();
+                    continue;
+                };
+                if let Some(from) = path.iter().position(|(known, _)| *known == child) {
+                    let chain: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
+                    let message = format!("the group `{child}` contains itself: {} → {child}", chain.join(" → "));
+                    let fault = Diagnostic::error(message).help("remove one of these `children`");
+                    let span = self.groups.get(&name).and_then(|group| group.span.clone());
+                    faults.push(match span {
+                        Some(span) => fault.at(&span),
+                        None => fault,
+                    });
+                    self.group_children(&name).retain(|known| *known != child);
+                    if let Some((_, next)) = path.last_mut() {
+                        *next -= 1;
+                    }
+                } else if !done.contains(&child) {
+                    path.push((child, 0));
+                }
+            }
+        }
+    }
+
+    fn group_children(&mut self, name: &str) -> &mut Vec<String> {
+        &mut self.groups.entry(name.to_string()).or_default().children
+    }
+
+    /// Groups without a parent belong to `all`; parents follow from children.
+    fn link(&mut self) {
+        let under: HashSet<String> = self.groups.values().flat_map(|group| group.children.iter().cloned()).collect();
+        let tops: Vec<String> =
+            self.groups.keys().filter(|name| *name != "all" && !under.contains(*name)).cloned().collect();
+        self.group_children("all").extend(tops);
+        let pairs: Vec<(String, String)> = self
+            .groups
+            .values()
+            .flat_map(|group| group.children.iter().map(|child| (group.name.clone(), child.clone())))
+            .collect();
+        for (parent, child) in pairs {
+            if let Some(group) = self.groups.get_mut(&child) {
+                group.parents.push(parent);
+            }
+        }
+    }
+
+    /// The longest way from `all`: without circles, as many rounds as there are groups are enough.
+    fn set_depths(&mut self) {
+        for _ in 0..self.groups.len() {
+            let mut moved = false;
+            for at in 0..self.groups.len() {
+                let depth = self.groups[at].parents.iter().map(|name| self.groups[name.as_str()].depth + 1).max();
+                let depth = depth.unwrap_or(0);
+                moved |= self.groups[at].depth != depth;
+                self.groups[at].depth = depth;
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn set_priorities(&mut self, faults: &mut Diagnostics) {
+        for group in self.groups.values_mut() {
+            let Some((_, node)) = group.vars.iter().find(|(key, _)| key.name == "ansible_group_priority") else {
+                continue;
+            };
+            match decode::<i64>(node) {
+                Ok(priority) => group.priority = priority,
+                Err(fault) => faults.push(fault),
+            }
+        }
+    }
+
+    fn place_hosts(&mut self) {
+        let mut direct: HashMap<String, Vec<String>> = HashMap::new();
+        for group in self.groups.values() {
+            for host in &group.hosts {
+                direct.entry(host.clone()).or_default().push(group.name.clone());
+            }
+        }
+        let lone = |groups: &[String]| groups.iter().all(|name| name == "all" || name == "ungrouped");
+        let mut ungrouped = Vec::new();
+        for (name, host) in &mut self.hosts {
+            let mut groups = direct.remove(name).unwrap_or_default();
+            match lone(&groups) {
+                true => ungrouped.push(name.clone()),
+                false => groups.retain(|name| name != "ungrouped"),
+            }
+            groups.extend(lone(&groups).then(|| "ungrouped".to_string()));
+            host.groups = ancestors(&self.groups, groups);
+        }
+        self.groups["ungrouped"].hosts = ungrouped;
+    }
+}
+
+/// The groups and all above them, in the order in which their variables are laid over each other.
+fn ancestors(groups: &IndexMap<String, Group>, mut names: Vec<String>) -> Vec<String> {
+    let mut at = 0;
+    while at < names.len() {
+        let parents = groups.get(&names[at]).map(|group| group.parents.clone()).unwrap_or_default();
+        names.extend(parents);
+        at += 1;
+    }
+    names.push("all".to_string());
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names.sort_by_key(|name| groups.get(name).map(|group| (group.depth, group.priority, group.name.clone())));
+    names
+}
+
+/// Sets variables over those that are there.
+pub(crate) fn overlay(under: &mut Vars, over: Vars) {
+    for (key, node) in over {
+        match under.iter_mut().find(|(known, _)| known.name == key.name) {
+            Some(entry) => *entry = (key, node),
+            None => under.push((key, node)),
+        }
+    }
 }
