@@ -121,7 +121,7 @@ pub struct Include {
 #[derive(Debug, Clone)]
 pub enum Included {
     Tasks { file: Node },
-    Role(RoleCall),
+    Role(Box<RoleCall>),
 }
 
 /// The arguments of `include_role` and `import_role`.
