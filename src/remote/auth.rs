@@ -159,7 +159,7 @@ impl<'a> Login<'a> {
 
     async fn nothing(&mut self) -> Result<Reply, Unreached> {
         let result = within(self.to, self.to.limit, self.handle.authenticate_none(&self.to.user)).await?;
-        self.heard(result)
+        self.heard(result).await
     }
 
     async fn file(&mut self, path: &Path) -> Result<Reply, Unreached> {
@@ -207,7 +207,7 @@ impl<'a> Login<'a> {
         let key = PrivateKeyWithHashAlg::new(key, hash);
         self.tried.push(shown.to_string());
         let result = within(self.to, self.to.limit, self.handle.authenticate_publickey(&self.to.user, key)).await?;
-        self.heard(result)
+        self.heard(result).await
     }
 
     /// Asks whether the server would take a key, without signing.
@@ -221,7 +221,7 @@ impl<'a> Login<'a> {
             Ok(Err(Probed::Gone)) => Err(self.gone()),
             Ok(Ok(result)) => {
                 self.tried.push(shown.to_string());
-                self.heard(Ok(result)).map(|_| false)
+                self.heard(Ok(result)).await.map(|_| false)
             }
             Err(_) => Err(slow(to, to.limit)),
         }
@@ -282,7 +282,7 @@ impl<'a> Login<'a> {
         match result {
             Ok(Ok(result)) => {
                 self.tried.push(shown);
-                self.heard(Ok(result))
+                self.heard(Ok(result)).await
             }
             // An agent that will not sign is no reason to give up: another key may do.
             Ok(Err(error)) => {
@@ -308,7 +308,7 @@ impl<'a> Login<'a> {
             self.tried.push("the password".to_string());
             let call = self.handle.authenticate_password(&self.to.user, password.expose());
             let result = within(self.to, self.to.limit, call).await?;
-            let reply = self.heard(result)?;
+            let reply = self.heard(result).await?;
             // A server that takes passwords has judged this one; asking again in another way would only cost time.
             if reply != Reply::No || self.may(MethodKind::Password) {
                 return Ok(reply);
@@ -331,12 +331,12 @@ impl<'a> Login<'a> {
         let mut heard = within(to, to.limit, start).await?;
         for _ in 0..QUESTIONS {
             let prompts = match heard {
-                Ok(KeyboardInteractiveAuthResponse::Success) => return self.heard(Ok(AuthResult::Success)),
+                Ok(KeyboardInteractiveAuthResponse::Success) => return self.heard(Ok(AuthResult::Success)).await,
                 Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
-                    return self.heard(Ok(AuthResult::Failure { remaining_methods, partial_success }));
+                    return self.heard(Ok(AuthResult::Failure { remaining_methods, partial_success })).await;
                 }
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                Err(error) => return self.heard(Err(error)),
+                Err(error) => return self.heard(Err(error)).await,
             };
             let answers = self.answers(&prompts, &mut unused).await;
             let call = self.handle.authenticate_keyboard_interactive_respond(answers);
@@ -386,14 +386,18 @@ impl<'a> Login<'a> {
     }
 
     /// Notes what the server said.
-    fn heard(&mut self, result: Result<AuthResult, russh::Error>) -> Result<Reply, Unreached> {
+    async fn heard(&mut self, result: Result<AuthResult, russh::Error>) -> Result<Reply, Unreached> {
         self.sent += 1;
         match result {
             Ok(AuthResult::Success) => Ok(Reply::In),
             Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
-                // This is also what the library says when the connection is no more.
-                if remaining_methods.is_empty() && self.handle.is_closed() {
-                    return Err(self.gone());
+                // This is also what the library says when the connection is no more; then its task is about to end,
+                // and to tell why.
+                if remaining_methods.is_empty() && !partial_success {
+                    let _ = timeout(self.to.limit, &mut *self.handle).await;
+                    if !self.story.was_exhausted() {
+                        return Err(self.gone());
+                    }
                 }
                 self.allowed = Some(remaining_methods);
                 Ok(if partial_success { Reply::More } else { Reply::No })

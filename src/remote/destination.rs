@@ -226,7 +226,10 @@ impl Asked<'_> {
         // `Host *` with a `ProxyJump` also holds for the jump host itself, which cannot mean to go through itself.
         let itself = |chain: &str| {
             let first = chain.split(',').next().and_then(|hop| Hop::parse(hop.trim()));
-            first.is_some_and(|hop| hop.host == self.alias || hop.host == tokens.host)
+            first.is_some_and(|hop| {
+                let same_name = hop.host == self.alias || hop.host == tokens.host;
+                same_name && hop.port.is_none_or(|port| port == tokens.port)
+            })
         };
         let direct = chain.is_empty() || chain.eq_ignore_ascii_case("none") || itself(&chain);
         Ok((!direct).then_some(chain))

@@ -2,9 +2,15 @@
 //!
 //! Knows nothing of users or privileges: a command runs as whoever runs tbctl.
 
+use std::io;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 
+use tokio::io::AsyncWrite;
+use tokio::process::ChildStdin;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
@@ -36,9 +42,33 @@ pub(super) fn exec(command: &str, meter: &Arc<Meter>) -> Result<Pipe, Unreached>
         let _ = tell.send(status.ok().and_then(|status| status.code()));
     });
     Ok(Pipe {
-        input: Box::new(Metered::only(input, meter)),
+        input: Box::new(Metered::only(Input(Some(input)), meter)),
         output: Box::new(Metered::only(output, meter)),
         errors: Box::new(Metered::only(errors, meter)),
         exit: Exit::new(status),
     })
+}
+
+/// The input of a command, which is closed when it is shut down and not only when it is dropped.
+struct Input(Option<ChildStdin>);
+
+impl Input {
+    fn open(&mut self) -> io::Result<Pin<&mut ChildStdin>> {
+        self.0.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl AsyncWrite for Input {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.open()?.poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0 = None;
+        Poll::Ready(Ok(()))
+    }
 }

@@ -21,6 +21,8 @@ use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use super::ssh::Stream;
+
 /// Output that nobody has read yet, in bytes, for each of the two streams. Beyond it the whole connection waits, other
 /// commands included.
 const UNREAD: usize = 16 << 20;
@@ -111,6 +113,13 @@ pub(super) fn over(channel: Channel<Msg>) -> Pipe {
         errors: Box::new(Reading { inner: errors, _interest: interest.clone() }),
         exit: Exit { status, _interest: Some(interest) },
     }
+}
+
+/// Makes one stream of a channel that leads on to another host. What comes in is taken off the connection as it comes:
+/// the session on top of this stream does not read while it writes, and would wait for itself otherwise.
+pub(super) fn as_stream(channel: Channel<Msg>) -> impl Stream {
+    let pipe = over(channel);
+    tokio::io::join(pipe.output, pipe.input)
 }
 
 /// Sends what is written, until the writer is done with it.

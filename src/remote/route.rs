@@ -9,6 +9,7 @@ use super::auth::log_in;
 use super::config::Config;
 use super::destination::Destination;
 use super::dial::dial;
+use super::pipe;
 use super::ssh::Connection;
 use super::ssh::Halt;
 use super::ssh::Stream;
@@ -87,7 +88,7 @@ async fn reach(
     loop {
         let check = Check::new(&to, settings);
         let stream: Box<dyn Stream> = match &through {
-            Some(hop) => Box::new(hop.tunnel(&to).await?.into_stream()),
+            Some(hop) => Box::new(pipe::as_stream(hop.tunnel(&to).await?)),
             None => Box::new(dial(&to).await?),
         };
         match shake_hands(stream, through.clone(), &to, &check.kinds(), check.judge()).await {

@@ -70,15 +70,23 @@ pub(super) struct Story {
 enum Farewell {
     /// The server said so.
     Dismissed(String),
+    /// The server has no more ways to log in.
+    Exhausted,
     Broken(String),
 }
 
 impl Story {
     /// Why the connection ended, if it did, in the server's words or the library's.
     pub(super) fn farewell(&self) -> Option<String> {
-        lock(&self.farewell).as_ref().map(|farewell| match farewell {
-            Farewell::Dismissed(text) | Farewell::Broken(text) => text.clone(),
-        })
+        match &*lock(&self.farewell) {
+            Some(Farewell::Dismissed(text) | Farewell::Broken(text)) => Some(text.clone()),
+            Some(Farewell::Exhausted) | None => None,
+        }
+    }
+
+    /// Whether the connection ended because the server has no further way to log in.
+    pub(super) fn was_exhausted(&self) -> bool {
+        matches!(*lock(&self.farewell), Some(Farewell::Exhausted))
     }
 
     /// Whether the server ended the connection in so many words.
@@ -103,6 +111,7 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
         let (farewell, result) = match reason {
             DisconnectReason::ReceivedDisconnect(info) => (Farewell::Dismissed(info.message), Ok(())),
+            DisconnectReason::Error(error @ russh::Error::NoAuthMethod) => (Farewell::Exhausted, Err(error)),
             DisconnectReason::Error(error) => (Farewell::Broken(plain(&error)), Err(error)),
         };
         lock(&self.story.farewell).get_or_insert(farewell);
@@ -292,8 +301,8 @@ impl Connection {
     /// Says goodbye and waits a little for it to be sent.
     pub(super) async fn close(mut self) {
         let farewell = async {
+            // A farewell that cannot be sent is not needed, and how the task ended does not matter any more.
             if self.handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
-                // How the task ended does not matter any more.
                 let _ = (&mut self.handle).await;
             }
         };
