@@ -10,6 +10,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use tbctl::lab;
 use tbctl::lab::Access;
@@ -95,19 +97,29 @@ fn machine() -> Vec<BTreeSet<String>> {
     ]
 }
 
-/// Other labs may come and go meanwhile; then there is nothing to compare.
-fn machine_if_alone() -> Option<Vec<BTreeSet<String>>> {
-    lab::names().unwrap().is_empty().then(machine)
+/// None if other labs come and go meanwhile: then there is nothing to compare.
+fn machine_without_others(name: &str) -> Option<Vec<BTreeSet<String>>> {
+    let alone = || {
+        let entries = fs::read_dir("/run/tbctl-lab").into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.all(|entry| entry.starts_with(name))
+    };
+    let machine = alone().then(machine);
+    machine.filter(|_| alone())
 }
+
+/// One at a time: a test looks at the whole machine.
+static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
 fn hosts_boot_reach_each_other_and_leave_nothing() {
     if !wanted() {
         return;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let name = "lab-boot";
     lab::down(name).unwrap();
-    let before = machine_if_alone();
+    let before = machine_without_others(name);
     let guard = Guard(name);
     let two = spec(name, &[("a", "east", None), ("b_2", "west", None)]);
     let status = up(&two);
@@ -126,7 +138,7 @@ fn hosts_boot_reach_each_other_and_leave_nothing() {
     }
     assert_eq!(lab::access(name).unwrap(), None);
     assert!(lab::status(name).unwrap().hosts.is_empty());
-    if let (Some(before), Some(after)) = (before, machine_if_alone()) {
+    if let (Some(before), Some(after)) = (before, machine_without_others(name)) {
         assert_eq!(before, after);
     }
 }
@@ -203,6 +215,7 @@ fn labs_side_by_side_and_after_a_crash() {
     if !wanted() {
         return;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let guards = (Guard("lab-one"), Guard("lab-two"));
     let wish = Ipv4Addr::new(172, 29, 7, 21);
     let one = spec("lab-one", &[("a", "lab", Some(wish)), ("b", "lab", None)]);

@@ -10,11 +10,13 @@ mask() {
 }
 mkdir -p "$root/etc/systemd/system"
 mask systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service \
-    systemd-udev-settle.service apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service \
-    dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@.service console-getty.service \
-    systemd-networkd-wait-online.service NetworkManager-wait-online.service systemd-pstore.service \
-    systemd-modules-load.service systemd-remount-fs.service sys-kernel-debug.mount sys-kernel-tracing.mount \
-    dev-hugepages.mount proc-sys-fs-binfmt_misc.automount
+    systemd-udev-settle.service systemd-networkd-wait-online.service NetworkManager-wait-online.service \
+    getty@.service console-getty.service dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    proc-sys-fs-binfmt_misc.automount
+# Off, but as anybody could have switched them off: playbooks do the same.
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim; do
+    rm -f "$root/etc/systemd/system/timers.target.wants/$timer.timer"
+done
 
 # Two people: one whom sudo asks for nothing, one whom it asks for the password, which is "labpw".
 password='$6$tbctllab$aawtY8.E8Rf1kG0EvhaZN2wKyCQMo/TQM5KxWaDGJ9Fla.BosmpFpDycpRBTHWFK5qX1T7IzHW3oRKjDWRrB60'
@@ -33,3 +35,7 @@ rm -f "$root"/etc/ssh/ssh_host_*_key "$root"/etc/ssh/ssh_host_*_key.pub
 if [ -d "$root/etc/ssh/sshd_config.d" ]; then
     printf 'UseDNS no\n' >"$root/etc/ssh/sshd_config.d/tbctl-lab.conf"
 fi
+
+# Hosts may live in memory.
+mkdir -p "$root/etc/systemd/journald.conf.d"
+printf '[Journal]\nSystemMaxUse=16M\nRuntimeMaxUse=8M\n' >"$root/etc/systemd/journald.conf.d/tbctl-lab.conf"

@@ -14,12 +14,14 @@ use anyhow::Result;
 use anyhow::bail;
 
 use crate::lab::keys;
+use crate::lab::layout;
 use crate::lab::layout::Host;
 use crate::lab::layout::Layout;
 use crate::lab::net;
 use crate::lab::program::command;
 use crate::lab::program::run;
 use crate::lab::state;
+use crate::lab::state::Lock;
 use crate::lab::tree;
 
 const SCRIPT: &str = include_str!("host.sh");
@@ -50,8 +52,9 @@ pub(super) fn prepare(layout: &Layout, host: &Host, segment: u32) -> Result<()> 
     // A host name has no underscores, an inventory's may.
     let hostname = host.name.replace('_', "-");
     let (address, gateway, cable, bridge) = (host.address, host.gateway, &host.cable, &host.bridge);
+    let mac = layout::mac(address);
     let facts = format!(
-        "address={address}\nprefix=24\ngateway={gateway}\ncable={cable}\nbridge={bridge}\nhostname={hostname}\nadvmss={segment}\n"
+        "address={address}\nprefix=24\nmac={mac}\ngateway={gateway}\ncable={cable}\nbridge={bridge}\nhostname={hostname}\nadvmss={segment}\n"
     );
     state::replace(&dir.join("facts"), &facts)
 }
@@ -61,8 +64,8 @@ pub(super) fn host_key(name: &str, host: &str) -> std::path::PathBuf {
     state::host_dir(name, host).join("ssh_host_ed25519_key")
 }
 
-/// Starts a host and does not wait.
-pub(super) fn start(name: &str, host: &str) -> Result<()> {
+/// Starts a host and does not wait. It has the lab's lock until it can be found by [`sweep`].
+pub(super) fn start(name: &str, host: &str, lock: &Lock) -> Result<()> {
     let lab = state::lab_dir(name);
     let dir = state::host_dir(name, host);
     for left in ["failed", "ended", "pid"] {
@@ -75,6 +78,7 @@ pub(super) fn start(name: &str, host: &str) -> Result<()> {
     let mut command = command("env");
     command.args(["--default-signal", "setsid", "--fork", "unshare", "--mount", "--propagation", "slave", "sh"]);
     command.arg(lab.join("host.sh")).arg("supervise").arg(&lab).arg(host);
+    let command = command.stdin(lock.share()?);
     let status = command.current_dir("/").stdout(log).stderr(errors).status().context("cannot start a host")?;
     if !status.success() {
         bail!("cannot start the host `{host}`: {}", said(name, host));
@@ -110,9 +114,9 @@ pub(super) fn is_ready(name: &str, host: &Host) -> Result<bool> {
     let greets = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&net::endpoint(host.address), Duration::from_millis(100))?;
         stream.set_read_timeout(Some(Duration::from_millis(500)))?;
-        let mut start = [0; 4];
-        stream.read_exact(&mut start)?;
-        Ok(&start == b"SSH-")
+        let mut greeting = [0; 256];
+        let length = stream.read(&mut greeting)?;
+        Ok(greeting[..length].starts_with(b"SSH-"))
     };
     // The server is there before everybody is let in.
     Ok(greets().unwrap_or(false) && !Path::new(&format!("/proc/{pid}/root/run/nologin")).exists())

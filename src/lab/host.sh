@@ -26,15 +26,18 @@ next() { exec sh "$0" "$1" "$lab" "$host"; }
 see_groups() { mkdir -p "$groups" && must mount -t cgroup2 none "$groups"; }
 
 facts() {
-    # address, prefix, gateway, cable, bridge, hostname, advmss, boss (the process whose network is the machine's)
+    # address, prefix, mac, gateway, cable, bridge, hostname, advmss
     . "$dir/facts"
 }
 
+# The process whose network is the machine's goes along in $boss.
 supervise() {
     see_groups
     must mkdir -p "$group/supervisors" "$group/host-$host"
     echo $$ >"$group/supervisors/cgroup.procs" || fail "cannot enter a cgroup"
     echo $$ >"$dir/supervisor"
+    # The lab's lock came in here: whoever takes the lab down finds this process in its cgroup, or not at all.
+    exec </dev/null
     facts
     while :; do
         rm -f "$dir/pid"
@@ -54,7 +57,8 @@ wire() {
     facts
     # The machine forwards because of the lab, and a new network copies that; a host starts without.
     echo 0 >/proc/sys/net/ipv4/ip_forward
-    must ip link add eth0 mtu 1500 type veth peer name "$cable" mtu 1500 netns "$boss"
+    # Always the same one: the others remember who had the address before a reboot.
+    must ip link add eth0 mtu 1500 address "$mac" type veth peer name "$cable" mtu 1500 netns "$boss"
     must nsenter --target "$boss" --net ip link set "$cable" master "$bridge" up
     must ip link set lo up
     must ip address add "$address/$prefix" broadcast + dev eth0
@@ -156,7 +160,6 @@ members() {
 
 sweep() {
     see_groups
-    [ -d "$group" ] || exit 0
     tries=0
     while alive=$(members) && [ -n "$alive" ]; do
         tries=$((tries + 1))
@@ -164,7 +167,7 @@ sweep() {
         kill -KILL $alive 2>/dev/null
         sleep 0.02
     done
-    find "$group" -depth -type d -exec rmdir {} \; || fail "cannot remove the cgroup $group"
+    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; || fail "cannot remove the cgroup $group"
     rmdir "$groups/tbctl-lab" 2>/dev/null
     exit 0
 }

@@ -264,3 +264,115 @@ pub(super) fn network(address: Ipv4Addr) -> Ipv4Addr {
     let [a, b, c, _] = address.octets();
     Ipv4Addr::new(a, b, c, 0)
 }
+
+/// The hardware address that goes with an address. Fixed, as neighbours remember it for half a minute.
+pub(super) fn mac(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name`, `name@region`, `name@region=address`
+    fn spec(hosts: &[&str]) -> Spec {
+        let hosts = hosts.iter().map(|text| {
+            let (text, address) = text.split_once('=').map_or((*text, None), |(text, ip)| (text, Some(ip)));
+            let (name, region) = text.split_once('@').unwrap_or((text, "lab"));
+            let address = address.map(|ip| ip.parse().unwrap());
+            HostSpec { name: name.to_owned(), region: region.to_owned(), address }
+        });
+        Spec { name: "t".to_owned(), hosts: hosts.collect(), ..Spec::default() }
+    }
+
+    fn home() -> Taken {
+        Taken { first: Ipv4Addr::new(192, 168, 1, 0), prefix: 24, device: "eth0".to_owned() }
+    }
+
+    /// Each spec in turn; then `name bridge cable address gateway` of each host, or the error.
+    fn extended(specs: &[&[&str]]) -> Result<Vec<String>> {
+        let mut layout = Layout::new("t", 7, PathBuf::new());
+        for hosts in specs {
+            check(&spec(hosts))?;
+            layout.extend(&spec(hosts), &[home()])?;
+        }
+        let line =
+            |host: &Host| format!("{} {} {} {} {}", host.name, host.bridge, host.cable, host.address, host.gateway);
+        Ok(layout.hosts.iter().map(line).collect())
+    }
+
+    #[track_caller]
+    fn lays_out(specs: &[&[&str]], lines: &[&str]) {
+        assert_eq!(extended(specs).unwrap(), lines);
+    }
+
+    #[track_caller]
+    fn refuses(specs: &[&[&str]], part: &str) {
+        let text = extended(specs).unwrap_err().to_string();
+        assert!(text.contains(part), "{text}");
+    }
+
+    #[test]
+    fn by_region_and_order() {
+        lays_out(
+            &[&["a@east", "b@west", "c@east"]],
+            &[
+                "a tbl7-r0 tbl7-h0 10.7.0.10 10.7.0.1",
+                "b tbl7-r1 tbl7-h1 10.7.1.10 10.7.1.1",
+                "c tbl7-r0 tbl7-h2 10.7.0.11 10.7.0.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn wishes_come_first_and_nobody_moves() {
+        lays_out(
+            &[&["a", "b=10.7.0.10", "c=10.20.0.1"], &["d", "a"]],
+            &[
+                "a tbl7-r0 tbl7-h2 10.7.0.11 10.7.0.1",
+                "b tbl7-r0 tbl7-h0 10.7.0.10 10.7.0.1",
+                "c tbl7-r0 tbl7-h1 10.20.0.1 10.20.0.254",
+                "d tbl7-r0 tbl7-h3 10.7.0.12 10.7.0.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_had() {
+        refuses(&[&[]], "has no hosts");
+        refuses(&[&["a", "a"]], "`a` is there twice");
+        refuses(&[&["a b"]], "`a b` cannot name a host");
+        refuses(&[&["../a"]], "cannot name a host");
+        refuses(&[&["a=10.1.1.1", "b=10.1.1.1"]], "another host too");
+        refuses(&[&["a=10.1.1.255"]], "choose one within a /24");
+        refuses(&[&["a=127.0.0.9"]], "cannot have the address");
+        refuses(&[&["a@x=10.1.1.5", "b@y=10.1.1.6"]], "in two regions, `x` and `y`");
+        refuses(&[&["a=192.168.1.5"]], "overlaps 192.168.1.0/24, which this machine reaches by eth0");
+        refuses(&[&["a=10.1.1.5"], &["b=10.1.1.1"]], "is in use in the lab");
+        refuses(&[&["a=10.1.1.5"], &["a=10.1.1.6"]], "take the lab `t` down first");
+        refuses(&[&["a@x"], &["a@y"]], "take the lab `t` down first");
+    }
+
+    #[test]
+    fn a_full_region_says_so() {
+        let names: Vec<String> = (0..246).map(|number| format!("h{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        refuses(&[&names], "is full");
+    }
+
+    #[test]
+    fn a_slot_belongs_to_a_name_unless_it_is_in_use() {
+        let none = BTreeSet::new();
+        let first = choose_slot("t", &none, &[home()]).unwrap();
+        assert_eq!(choose_slot("t", &none, &[]).unwrap(), first);
+        let net = |prefix| Taken { first: Ipv4Addr::new(10, first, 3, 0), prefix, device: "tun0".to_owned() };
+        for (used, taken) in
+            [(BTreeSet::from([first]), vec![]), (none.clone(), vec![net(24)]), (none.clone(), vec![net(13)])]
+        {
+            assert_ne!(choose_slot("t", &used, &taken).unwrap(), first, "{used:?} {taken:?}");
+        }
+        assert_eq!(choose_slot("t", &none, &[net(8)]).unwrap(), first);
+        assert!(choose_slot("t", &(0..=255).collect(), &[]).is_err());
+    }
+}

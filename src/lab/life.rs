@@ -44,7 +44,7 @@ pub fn up(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<Status> {
     require_root()?;
     program::require(&TOOLS)?;
     let lock = wait_for_lab(&spec.name, progress)?;
-    let done = settle(spec, progress).and_then(|layout| boot(&layout, progress));
+    let done = settle(spec, progress).and_then(|layout| boot(&layout, &lock, progress));
     if done.is_err() && !state::lab_dir(&spec.name).exists() {
         lock.remove();
         let _ = fs::remove_dir(state::BASE); // fails when other labs are there
@@ -198,7 +198,7 @@ fn is_mounted(dir: &Path) -> bool {
 }
 
 /// Starts what is off, all at once, and waits for all.
-fn boot(layout: &Layout, progress: &mut dyn FnMut(&str)) -> Result<()> {
+fn boot(layout: &Layout, lock: &Lock, progress: &mut dyn FnMut(&str)) -> Result<()> {
     host::prepare_lab(layout)?;
     let segment = net::segment();
     let mut known_hosts = String::new();
@@ -215,17 +215,22 @@ fn boot(layout: &Layout, progress: &mut dyn FnMut(&str)) -> Result<()> {
     }
     for host in &layout.hosts {
         if host::pid(&layout.name, &host.name).is_none() && !host::is_supervised(&layout.name, &host.name) {
-            host::start(&layout.name, &host.name)?;
+            host::start(&layout.name, &host.name, lock)?;
             started.insert(&host.name);
         }
     }
     if !started.is_empty() {
         progress(&format!("booting {} of {} hosts", started.len(), layout.hosts.len()));
     }
-    wait(layout, started, progress)
+    wait(layout, lock, started, progress)
 }
 
-fn wait<'a>(layout: &'a Layout, mut started: BTreeSet<&'a String>, progress: &mut dyn FnMut(&str)) -> Result<()> {
+fn wait<'a>(
+    layout: &'a Layout,
+    lock: &Lock,
+    mut started: BTreeSet<&'a String>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
     let begin = Instant::now();
     let mut waiting: Vec<&Host> = layout.hosts.iter().collect();
     while !waiting.is_empty() {
@@ -235,7 +240,7 @@ fn wait<'a>(layout: &'a Layout, mut started: BTreeSet<&'a String>, progress: &mu
                 still.push(host);
                 // It was about to go off when it looked as if it were on.
                 if host::has_ended(&layout.name, &host.name) && started.insert(&host.name) {
-                    host::start(&layout.name, &host.name)?;
+                    host::start(&layout.name, &host.name, lock)?;
                 }
             } else if started.contains(&host.name) {
                 let seconds = begin.elapsed().as_secs_f32();

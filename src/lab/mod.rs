@@ -40,29 +40,16 @@ mod state;
 mod tree;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::access;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::down;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::exec;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::names;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::status;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::up;
+use elsewhere as system;
 #[cfg(target_os = "linux")]
-pub use life::access;
-#[cfg(target_os = "linux")]
-pub use life::down;
-#[cfg(target_os = "linux")]
-pub use life::exec;
-#[cfg(target_os = "linux")]
-pub use life::names;
-#[cfg(target_os = "linux")]
-pub use life::status;
-#[cfg(target_os = "linux")]
-pub use life::up;
+use life as system;
+
+pub use system::access;
+pub use system::down;
+pub use system::exec;
+pub use system::names;
+pub use system::status;
+pub use system::up;
 
 /// The region of a host that names none.
 pub const REGION: &str = "lab";

@@ -86,10 +86,11 @@ pub(super) fn make(layout: &Layout) -> Result<()> {
     for region in &layout.regions {
         let bridge = region.bridge.as_str();
         if !Path::new("/sys/class/net").join(bridge).exists() {
-            run(
-                "ip",
-                &["link", "add", bridge, "mtu", "1500", "type", "bridge", "stp_state", "0", "forward_delay", "0"],
-            )?;
+            run("ip", &["link", "add", bridge, "mtu", "1500", "type", "bridge", "forward_delay", "0"])?;
+        }
+        if let Some(gateway) = region.gateways.first() {
+            // Else a bridge takes one of its cables', and another one when those change.
+            run("ip", &["link", "set", bridge, "address", &layout::mac(*gateway)])?;
         }
         for gateway in &region.gateways {
             run("ip", &["address", "replace", &format!("{gateway}/24"), "broadcast", "+", "dev", bridge])?;

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -83,7 +84,7 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
 /// The right to change something, until dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
     path: PathBuf,
 }
 
@@ -110,7 +111,7 @@ impl Lock {
             // Whoever had it may have removed the file; then another one counts.
             let held = file.metadata().with_context(context)?;
             if fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (held.dev(), held.ino())) {
-                return Ok(Lock { _file: file, path: path.to_owned() });
+                return Ok(Lock { file, path: path.to_owned() });
             }
         }
     }
@@ -123,6 +124,12 @@ impl Lock {
     /// Over what labs share on this machine. Held for moments only.
     pub(super) fn of_machine() -> Result<Lock> {
         Lock::take(&Path::new(BASE).join(".lock"), &mut || {})
+    }
+
+    /// For a child's standard input: the lock is held until the child has closed that as well, whatever becomes of us.
+    pub(super) fn share(&self) -> Result<Stdio> {
+        let file = self.file.try_clone().with_context(|| format!("cannot share {}", self.path.display()))?;
+        Ok(Stdio::from(file))
     }
 
     /// Gives it up and leaves no file behind.

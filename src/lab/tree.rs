@@ -71,7 +71,7 @@ pub(super) fn lower(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<PathB
     })?;
     if !tree.is_dir() {
         progress(&format!("building the Debian {} tree for all hosts, once", recipe.release));
-        build(&recipe, &tree, progress).with_context(|| format!("cannot build the tree {}", tree.display()))?;
+        build(&recipe, &tree, &lock, progress).with_context(|| format!("cannot build the tree {}", tree.display()))?;
     }
     lock.remove();
     Ok(tree)
@@ -150,7 +150,7 @@ impl Recipe {
 }
 
 /// Builds beside the place and renames: a tree that is there is whole.
-fn build(recipe: &Recipe, tree: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
+fn build(recipe: &Recipe, tree: &Path, lock: &Lock, progress: &mut dyn FnMut(&str)) -> Result<()> {
     let work = tree.with_extension("part");
     if work.to_string_lossy().contains('\'') {
         bail!("the cache directory has a quote in its name: set XDG_CACHE_HOME to another one");
@@ -168,14 +168,14 @@ fn build(recipe: &Recipe, tree: &Path, progress: &mut dyn FnMut(&str)) -> Result
         fs::copy(path, work.join("certificates").join(path.file_name().unwrap_or_default()))?;
     }
     let made = work.join("tree");
-    bootstrap(recipe, &work, &made, progress)?;
+    bootstrap(recipe, &work, lock, progress)?;
     fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
     run("sync", &["-f", &made.to_string_lossy()])?;
     fs::rename(&made, tree)?;
     remove_tree(&work)
 }
 
-fn bootstrap(recipe: &Recipe, work: &Path, made: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
+fn bootstrap(recipe: &Recipe, work: &Path, lock: &Lock, progress: &mut dyn FnMut(&str)) -> Result<()> {
     // In mounts of its own, so that nothing stays mounted in the tree, whatever happens.
     let mut command = command("unshare");
     command.args(["--mount", "--propagation", "slave", "mmdebstrap", "--mode=root", "--variant=minbase"]);
@@ -188,7 +188,9 @@ fn bootstrap(recipe: &Recipe, work: &Path, made: &Path, progress: &mut dyn FnMut
     }
     command.arg("--customize-hook=rm -f \"$1/etc/apt/apt.conf.d/99mmdebstrap\"");
     command.arg(format!("--customize-hook={}", work.join("finish.sh").display()));
-    command.arg(&recipe.release).arg(made).arg(work.join("sources.list"));
+    command.arg(&recipe.release).arg(work.join("tree")).arg(work.join("sources.list"));
+    // If this process is killed, nobody else begins before that one has ended.
+    command.stdin(lock.share()?);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("cannot run mmdebstrap")?;
     let mut last: Vec<String> = Vec::new();
     if let Some(stderr) = child.stderr.take() {
