@@ -100,6 +100,8 @@ pub(super) struct Chosen {
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) identity_files: Vec<String>,
+    /// `IdentityFile none`: not even the usual files.
+    pub(super) no_identity: bool,
     pub(super) identities_only: Option<bool>,
     pub(super) agent: Option<AgentChoice>,
     pub(super) proxy: Option<Proxy>,
@@ -234,9 +236,12 @@ impl Chosen {
             Key::User => first(&mut self.user, Ok(value.to_string())),
             Key::HostKeyAlias => first(&mut self.host_key_alias, Ok(value.to_string())),
             Key::Port => first(&mut self.port, port(value)),
+            Key::IdentityFile if value.eq_ignore_ascii_case("none") => {
+                self.no_identity = true;
+                Ok(())
+            }
             Key::IdentityFile => {
-                let known = self.identity_files.iter().any(|file| file == value);
-                if !known && !value.eq_ignore_ascii_case("none") {
+                if !self.identity_files.iter().any(|file| file == value) {
                     self.identity_files.push(value.to_string());
                 }
                 Ok(())

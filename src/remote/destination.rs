@@ -33,6 +33,7 @@ pub(super) struct Destination {
     pub(super) user: String,
     pub(super) family: Family,
     pub(super) jump: Option<String>,
+    pub(super) lent: Option<Lent>,
     pub(super) keys: Keys,
     pub(super) password: Option<Secret<String>>,
     pub(super) trust: Trust,
@@ -49,6 +50,15 @@ pub(super) enum Role {
     Host,
     /// On the way to one.
     Jump,
+}
+
+/// What the inventory says of a host and what holds for its jump hosts too, if the inventory names these: they belong to
+/// the same testbed then. Passwords are not lent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lent {
+    keys: Vec<PathBuf>,
+    known_hosts: Option<PathBuf>,
+    timeout: Option<Duration>,
 }
 
 /// Where keys come from.
@@ -90,6 +100,7 @@ impl Destination {
 
     pub(super) fn of_target(target: &Target, settings: &Settings, config: &Config) -> Result<Destination, Unreached> {
         let alias = target.host.as_deref().unwrap_or(&target.name);
+        let lent = Lent { keys: target.keys.clone(), known_hosts: target.known_hosts.clone(), timeout: target.timeout };
         let asked = Asked {
             role: Role::Host,
             name: &target.name,
@@ -99,6 +110,7 @@ impl Destination {
             keys: &target.keys,
             password: target.password.as_ref(),
             jump: target.jump.as_deref(),
+            lent: target.jump.is_some().then_some(lent),
             known_hosts: target.known_hosts.as_deref(),
             timeout: target.timeout,
         };
@@ -107,7 +119,12 @@ impl Destination {
 
     /// The last hop of a chain `a,b,c`, to be reached through the others. The first hop of a chain follows its own
     /// `ProxyJump`.
-    pub(super) fn of_jump(chain: &str, settings: &Settings, config: &Config) -> Result<Destination, Unreached> {
+    pub(super) fn of_jump(
+        chain: &str,
+        lent: Option<&Lent>,
+        settings: &Settings,
+        config: &Config,
+    ) -> Result<Destination, Unreached> {
         let (before, last) = match chain.rsplit_once(',') {
             Some((before, last)) => (Some(before), last),
             None => (None, chain),
@@ -122,11 +139,12 @@ impl Destination {
             alias: hop.host,
             port: hop.port,
             user: hop.user,
-            keys: &[],
+            keys: lent.map_or(&[], |lent| &lent.keys),
             password: None,
             jump: before,
-            known_hosts: None,
-            timeout: None,
+            lent: lent.cloned(),
+            known_hosts: lent.and_then(|lent| lent.known_hosts.as_deref()),
+            timeout: lent.and_then(|lent| lent.timeout),
         };
         asked.complete(settings, config)
     }
@@ -176,6 +194,7 @@ struct Asked<'a> {
     keys: &'a [PathBuf],
     password: Option<&'a Secret<String>>,
     jump: Option<&'a str>,
+    lent: Option<Lent>,
     known_hosts: Option<&'a Path>,
     timeout: Option<Duration>,
 }
@@ -203,6 +222,7 @@ impl Asked<'_> {
             user: user.clone(),
             family: chosen.family.unwrap_or(Family::Any),
             jump: self.jump(&chosen, &tokens)?,
+            lent: self.lent.clone(),
             keys: self.keys(&chosen, &tokens)?,
             password: self.password.cloned(),
             trust: self.trust(&chosen, &tokens)?,
@@ -248,7 +268,7 @@ impl Asked<'_> {
             Some(AgentChoice::Path(pattern)) => Some(tokens.path(pattern)?),
             Some(AgentChoice::Environment) | None => tokens.settings.agent.clone(),
         };
-        let default = match named.is_empty() {
+        let default = match named.is_empty() && !chosen.no_identity {
             true => DEFAULT_KEYS.iter().map(|name| tokens.settings.home.join(".ssh").join(name)).collect(),
             false => Vec::new(),
         };
@@ -428,10 +448,29 @@ mod tests {
         let (settings, config) = parsed("Host *\nProxyJump gate\nHost gate\nPort 2222\nUser admin\n");
         let host = Destination::of_target(&target("web"), &settings, &config).unwrap();
         assert_eq!(host.jump.as_deref(), Some("gate"));
-        let gate = Destination::of_jump("gate", &settings, &config).unwrap();
+        let gate = Destination::of_jump("gate", None, &settings, &config).unwrap();
         assert_eq!((gate.peer().as_str(), gate.jump), ("admin@gate:2222", None));
-        let last = Destination::of_jump("a,b,me@c:3", &settings, &config).unwrap();
+        assert_eq!(gate.keys.named, Vec::<PathBuf>::new());
+        let last = Destination::of_jump("a,b,me@c:3", None, &settings, &config).unwrap();
         assert_eq!((last.peer().as_str(), last.jump.as_deref()), ("me@c:3", Some("a,b")));
+    }
+
+    #[test]
+    fn jump_hosts_of_the_inventory_borrow_from_the_host() {
+        let (settings, config) = parsed("Host gate\nIdentityFile /own\n");
+        let keys = vec![PathBuf::from("/k")];
+        let file = Some(PathBuf::from("/known"));
+        let web = Target { keys, known_hosts: file, jump: Some("gate".into()), ..target("web") };
+        let web = Destination::of_target(&web, &settings, &config).unwrap();
+        let gate = Destination::of_jump("gate", web.lent.as_ref(), &settings, &config).unwrap();
+        assert_eq!(gate.keys.named, [PathBuf::from("/k"), PathBuf::from("/own")]);
+        assert_eq!(gate.trust.files, [PathBuf::from("/known")]);
+    }
+
+    #[test]
+    fn no_identity_means_none() {
+        let none = destination("IdentityFile none\n", target("web")).unwrap();
+        assert_eq!((none.keys.named.len(), none.keys.default.len()), (0, 0));
     }
 
     #[test]

@@ -5,8 +5,14 @@
 use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -15,8 +21,11 @@ use super::destination::Destination;
 use super::unreached::Unreached;
 use super::unreached::Why;
 
+/// Reads that are acknowledged at once: more than a login takes.
+const PROMPT: u32 = 40;
+
 /// Connects to the first address that answers. The limit holds for the look-up and for each address.
-pub(super) async fn dial(to: &Destination) -> Result<TcpStream, Unreached> {
+pub(super) async fn dial(to: &Destination) -> Result<Socket, Unreached> {
     let addresses = addresses(to).await?;
     let mut last = None;
     for address in addresses {
@@ -24,7 +33,7 @@ pub(super) async fn dial(to: &Destination) -> Result<TcpStream, Unreached> {
             Ok(Ok(stream)) => {
                 // Small scripts and small answers go back and forth; none of them should wait for company.
                 stream.set_nodelay(true).map_err(|error| fault(to, address, &error))?;
-                return Ok(stream);
+                return Ok(Socket { stream, prompt: PROMPT });
             }
             Ok(Err(error)) => last = Some(fault(to, address, &error)),
             Err(_) => last = Some(silent(to, to.limit)),
@@ -45,6 +54,41 @@ async fn addresses(to: &Destination) -> Result<Vec<SocketAddr>, Unreached> {
         Family::V6 => address.is_ipv6(),
     };
     Ok(found.filter(wanted).collect())
+}
+
+/// A TCP connection that acknowledges at once what it reads while it is young. sshd turns Nagle's algorithm off only
+/// when the first command starts: until then two small packets in a row wait for the acknowledgement of the first,
+/// which the kernel holds back for 40 ms. That would be the longest step of a login.
+pub(super) struct Socket {
+    stream: TcpStream,
+    prompt: u32,
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        #[cfg(target_os = "linux")]
+        if self.prompt > 0 && result.is_ready() {
+            self.prompt -= 1;
+            // The kernel forgets this wish as soon as it likes, so it is repeated. Without it all is slower, not wrong.
+            let _ = self.stream.set_quickack(true);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 fn no_address(to: &Destination, why: &str) -> Unreached {

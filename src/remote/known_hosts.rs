@@ -222,13 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_hashed_by_openssh_is_found() {
-        let line = "|1|lcY/In3lsGnkJikLENb0DM70B/I=|Qs4e9Nr7mM6avuEv02fw2uFnwQo=";
-        let salt = STANDARD.decode("lcY/In3lsGnkJikLENb0DM70B/I=").unwrap();
-        let patterns: HostPatterns = line.parse().unwrap();
-        let HostPatterns::HashedName { salt: parsed, .. } = &patterns else { panic!("not hashed") };
-        assert_eq!(*parsed, salt);
-        assert!(!names(&patterns, "nobody"));
+    fn lines_hashed_by_ssh_keygen_are_found() {
+        let text = format!(
+            "|1|afLiXDTOSNl4aMzkgV7WaKnjKHU=|4ajn6MtlghpDrlprCOWmpNwcKI8= {ONE}\n\
+             |1|6OnsneUgyvPrOTz1/QOpSAp1eFg=|gTfuyK74CQ9G+N/4j9gtBFENj/Q= {ONE}\n"
+        );
+        for (name, expected) in [("[web]:2222", "same"), ("plain.example", "same"), ("web", "unknown 0 false")] {
+            assert_eq!(verdict(&text, name, ONE), expected, "{name}");
+        }
     }
 
     #[test]

@@ -38,13 +38,14 @@ pub(super) async fn travel(
 ) -> Result<Connection, Unreached> {
     let mut hops = route(&to, config, settings)?;
     let mut through: Option<Arc<Connection>> = None;
-    let mut path = String::new();
+    // Whoever logs in to a jump host in another way has a connection of their own.
+    let mut path = format!("{:?}", to.lent);
     while let Some(hop) = hops.pop() {
         path = format!("{path} {}", hop.peer());
         let slot = slot(settings.shared.memory(), &path);
         let open = || async { reach(hop, through.clone(), settings, ask).await.map(Arc::new) };
-        let connection = slot.get_or_init(open).await.clone()?;
-        through = Some(connection);
+        let connection = slot.get_or_init(open).await.clone();
+        through = Some(connection.map_err(|error| error.on_the_way_to(&to.label))?);
     }
     reach(to, through, settings, ask).await
 }
@@ -54,7 +55,7 @@ fn route(to: &Destination, config: &Config, settings: &Settings) -> Result<Vec<D
     let mut hops: Vec<Destination> = Vec::new();
     let mut seen = vec![to.peer()];
     while let Some(chain) = &hops.last().unwrap_or(to).jump {
-        let hop = Destination::of_jump(chain, settings, config)?;
+        let hop = Destination::of_jump(chain, to.lent.as_ref(), settings, config)?;
         let again = seen.contains(&hop.peer());
         seen.push(hop.peer());
         if again || seen.len() > HOPS {

@@ -53,6 +53,13 @@ impl Unreached {
         self.help = Some(help.into());
         self
     }
+
+    /// The fault of a jump host, as the host behind it tells it.
+    #[must_use]
+    pub(super) fn on_the_way_to(mut self, label: &str) -> Unreached {
+        self.message = format!("on the way to {label}: {}", self.message);
+        self
+    }
 }
 
 impl fmt::Display for Unreached {

@@ -97,6 +97,23 @@ async fn much_data_both_ways_through_two_hops() {
 }
 
 #[tokio::test]
+async fn a_jump_host_of_the_inventory_takes_the_key_of_the_host() {
+    let gate = Server::start(Rules::default()).await;
+    let keys = vec![gate.rules.user_key.public_key().clone()];
+    let host = Server::start(Rules { keys, ..Rules::default() }).await;
+    let (world, _) = World::at_home_with(&gate);
+    let known = world.write("known", &(gate.known_host_line() + &host.known_host_line()));
+    let target = Target {
+        keys: vec![world.key("testbed", &gate.rules.user_key)],
+        known_hosts: Some(known),
+        jump: Some(format!("127.0.0.1:{}", gate.address.port())),
+        ..host.target()
+    };
+    world.connect(&target).await.unwrap();
+    assert_eq!(gate.seen().len(), 3, "{:?}", gate.seen());
+}
+
+#[tokio::test]
 async fn what_is_wrong_on_the_way_is_said() {
     let circle = "Host last\nProxyJump inner\nHost inner\nProxyJump outer\nHost outer\nProxyJump inner";
     for (config, name, jump, kind, expected) in [
@@ -104,7 +121,13 @@ async fn what_is_wrong_on_the_way_is_said() {
         ("ProxyCommand nc %h %p", "last", None, Why::Config, "`ProxyCommand` is unsupported (~/.ssh/config:1)"),
         ("", "last", Some("outer,:"), Why::Config, "`:` is not a jump host"),
         ("Host gone\nHostName 127.0.0.1\nPort 1", "gone", Some("outer"), Why::Refused, "the jump host `outer`"),
-        ("Host gone\nHostName 127.0.0.1\nPort 1", "last", Some("gone"), Why::Refused, "`gone` (127.0.0.1) refused"),
+        (
+            "Host gone\nHostName 127.0.0.1\nPort 1",
+            "last",
+            Some("gone"),
+            Why::Refused,
+            "on the way to `last` (127.0.0.1): `gone` (127.0.0.1) refused",
+        ),
         ("Host last\nPort x", "last", None, Why::Config, "~/.ssh/config:2: `x` is not a port from 1 to 65535"),
         ("User \"x", "last", None, Why::Config, "~/.ssh/config:1: a quote is not closed"),
     ] {

@@ -1,5 +1,7 @@
 //! What goes in, what comes out, how it ends.
 
+use std::time::Duration;
+
 use tbctl::remote::Link;
 use tbctl::remote::Target;
 use tbctl::remote::Via;
@@ -150,4 +152,20 @@ async fn a_connection_that_breaks_ends_everything() {
     assert_eq!(error.message, "the connection to `web` (127.0.0.1) was lost: it hung up");
     assert_eq!(link.lost(), Some(error));
     link.close().await;
+}
+
+#[tokio::test]
+async fn a_host_that_falls_silent_is_given_up() {
+    let server = Server::start(Rules::default()).await;
+    let (mut world, target) = World::at_home_with(&server);
+    world.settings.keepalive = Duration::from_millis(20);
+    let link = world.connect(&target).await.unwrap();
+    let mut pipe = link.exec("echo begun; exec sleep 1000").await.unwrap();
+    pipe.output.read_exact(&mut [0; 6]).await.unwrap();
+    server.freeze();
+    assert_eq!(pipe.output.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    assert_eq!(pipe.exit.wait().await, None);
+    let error = link.exec("true").await.err().unwrap();
+    assert_eq!(error.message, "the connection to `web` (127.0.0.1) was lost: no sign of life");
+    assert_eq!(error.kind, Why::Lost);
 }

@@ -36,6 +36,7 @@ use tokio::net::TcpStream;
 use tokio::process::ChildStdin;
 use tokio::process::Command;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// Whom the server lets in, and what it does.
@@ -80,6 +81,7 @@ pub struct Server {
     seen: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
     wires: Arc<Mutex<Vec<AbortHandle>>>,
+    frozen: watch::Sender<bool>,
     listener: AbortHandle,
 }
 
@@ -98,21 +100,23 @@ impl Server {
         let (seen, connections) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicUsize>::default());
         let wires = Arc::<Mutex<Vec<AbortHandle>>>::default();
         let config = Arc::new(options(&rules));
+        let frozen = watch::Sender::new(false);
         let serve = {
             let (rules, seen, connections, wires) = (rules.clone(), seen.clone(), connections.clone(), wires.clone());
+            let frozen = frozen.clone();
             async move {
                 while let Ok((socket, _)) = listener.accept().await {
                     if connections.fetch_add(1, Ordering::SeqCst) < rules.turned_away {
                         continue;
                     }
                     let visitor = Visitor::new(rules.clone(), seen.clone());
-                    let wire = tokio::spawn(wire(socket, config.clone(), visitor));
+                    let wire = tokio::spawn(wire(socket, config.clone(), visitor, frozen.subscribe()));
                     wires.lock().unwrap().push(wire.abort_handle());
                 }
             }
         };
         let listener = tokio::spawn(serve).abort_handle();
-        Server { address, rules, seen, connections, wires, listener }
+        Server { address, rules, seen, connections, wires, frozen, listener }
     }
 
     /// The server as an inventory would have it.
@@ -141,6 +145,11 @@ impl Server {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Keeps all connections open and lets nothing pass any more.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
     }
 
     /// Breaks all connections without a word.
@@ -178,7 +187,7 @@ fn options(rules: &Rules) -> server::Config {
 
 /// The session runs on one end of a pipe inside this process, so that the socket can be closed under it. The pipe is
 /// wide, since a session does not read while it writes, and we have one at both ends.
-async fn wire(mut socket: TcpStream, config: Arc<server::Config>, visitor: Visitor) {
+async fn wire(mut socket: TcpStream, config: Arc<server::Config>, visitor: Visitor, mut frozen: watch::Receiver<bool>) {
     socket.set_nodelay(true).unwrap();
     let (near, mut far) = tokio::io::duplex(64 << 20);
     tokio::spawn(async move {
@@ -186,7 +195,11 @@ async fn wire(mut socket: TcpStream, config: Arc<server::Config>, visitor: Visit
             let _ = session.await;
         }
     });
-    let _ = copy_bidirectional(&mut socket, &mut far).await;
+    let is_frozen = async { frozen.wait_for(|frozen| *frozen).await.is_ok() };
+    tokio::select! {
+        _ = copy_bidirectional(&mut socket, &mut far) => {}
+        true = is_frozen => std::future::pending().await,
+    }
 }
 
 struct Visitor {
