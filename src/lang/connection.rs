@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::lang::inventory::Beside;
 use crate::lang::inventory::Inventory;
 use crate::lang::node::Key;
 use crate::lang::task::Vars;
@@ -74,8 +75,15 @@ pub fn check_inventory(inventory: &mut Inventory, faults: &mut Diagnostics) {
     }
 }
 
-/// As [`check_inventory`], for one set of variables.
-pub fn check(vars: &mut Vars, reported: &mut HashSet<String>, faults: &mut Diagnostics) {
+/// As [`check_inventory`], for what lies beside a playbook.
+pub(crate) fn check_beside(beside: &mut Beside, faults: &mut Diagnostics) {
+    let mut reported = HashSet::new();
+    for vars in beside.groups.values_mut().chain(beside.hosts.values_mut()) {
+        check(vars, &mut reported, faults);
+    }
+}
+
+fn check(vars: &mut Vars, reported: &mut HashSet<String>, faults: &mut Diagnostics) {
     for (key, _) in vars.iter().filter(|(key, _)| key.name.starts_with("ansible_")) {
         let fault = fault(key);
         if let Some(fault) = fault.filter(|_| reported.insert(key.name.clone())) {

@@ -108,9 +108,16 @@ pub fn missing(kind: &str, name: &str, tried: &[PathBuf]) -> Diagnostic {
         let (Some(directory), Some(wanted)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             continue;
         };
+        // The ending is no likeness: `a.yml` is not near to `b.yml`.
+        let (stem, ending) = wanted.rsplit_once('.').unwrap_or((wanted, ""));
         let siblings: Vec<String> = names(directory);
-        if let Some(near) = nearest(wanted, siblings.iter().map(String::as_str)) {
-            return fault.help(format!("did you mean `{}`?", shown(&directory.join(near))));
+        let stems = siblings.iter().filter_map(|name| match ending {
+            "" => Some(name.as_str()),
+            _ => name.strip_suffix(ending)?.strip_suffix('.'),
+        });
+        if let Some(near) = nearest(stem, stems) {
+            let dot = if ending.is_empty() { "" } else { "." };
+            return fault.help(format!("did you mean `{}`?", shown(&directory.join(format!("{near}{dot}{ending}")))));
         }
     }
     let places: Vec<String> = tried.iter().map(|path| format!("`{}`", shown(path))).collect();

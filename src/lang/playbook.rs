@@ -9,6 +9,7 @@ use crate::diag::Span;
 use crate::lang::inherit::Inherited;
 use crate::lang::inventory::Beside;
 use crate::lang::node::Node;
+use crate::lang::role::Role;
 use crate::lang::role::RoleUse;
 use crate::lang::search::Search;
 use crate::lang::task::Entry;
@@ -37,6 +38,8 @@ pub struct Play {
     pub roles: Vec<RoleUse>,
     pub tasks: Vec<Entry>,
     pub post_tasks: Vec<Entry>,
+    /// All roles whose defaults and vars the whole play sees, in order: those of `roles:` and those imported.
+    pub public_roles: Vec<Arc<Role>>,
     /// In definition order: those of the roles, then the play's own.
     pub handlers: Vec<Entry>,
     /// The play's own keywords, already part of what its entries carry.

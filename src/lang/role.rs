@@ -21,8 +21,10 @@ pub struct Role {
     pub path: PathBuf,
     pub defaults: Vars,
     pub vars: Vars,
-    /// What was written beside the name, or under `vars:` of the include.
+    /// What was written beside the name in `roles:`; stronger than registers and facts that were set.
     pub params: Vars,
+    /// `vars:` beside the name in `roles:`; a little stronger than [`Role::vars`], seen only by the role's tasks.
+    pub given: Vars,
     /// Roles of `meta/main.yml` that ran before this one.
     pub dependencies: Vec<Arc<Role>>,
     /// The roles that brought this one as a dependency, outermost first.
@@ -39,6 +41,41 @@ pub enum Duplicates {
     #[default]
     Once,
     Allowed,
+}
+
+impl Role {
+    /// Defaults as the role's tasks see them, weakest first: those of dependencies, of the roles that brought it, its own.
+    pub fn default_layers(&self) -> Vec<&Vars> {
+        let mut layers: Vec<&Vars> = Vec::new();
+        self.for_dependencies(&mut |role| layers.push(&role.defaults));
+        layers.extend(self.parents.iter().map(|role| &role.defaults));
+        layers.push(&self.defaults);
+        layers.retain(|vars| !vars.is_empty());
+        layers
+    }
+
+    /// Role variables as the role's tasks see them, weakest first.
+    pub fn var_layers(&self) -> Vec<&Vars> {
+        let mut layers: Vec<&Vars> = self.parents.iter().flat_map(|role| [&role.vars, &role.given]).collect();
+        self.for_dependencies(&mut |role| layers.push(&role.vars));
+        layers.extend([&self.vars, &self.given]);
+        layers.retain(|vars| !vars.is_empty());
+        layers
+    }
+
+    /// Role parameters as the role's tasks see them, weakest first.
+    pub fn param_layers(&self) -> Vec<&Vars> {
+        let params = self.parents.iter().map(|role| &role.params).chain([&self.params]);
+        params.filter(|vars| !vars.is_empty()).collect()
+    }
+
+    /// Calls `each` for all dependencies, the deepest first.
+    fn for_dependencies<'a>(&'a self, each: &mut dyn FnMut(&'a Role)) {
+        for role in &self.dependencies {
+            role.for_dependencies(each);
+            each(role);
+        }
+    }
 }
 
 /// A role of a play's `roles:`, or a dependency of one, in running order.

@@ -36,4 +36,21 @@ impl Search {
         }
         paths
     }
+
+    /// Paths to try for a file of tasks that another file of tasks names: beside it, in the role, beside the playbook.
+    pub fn task_files(&self, name: &str) -> Vec<PathBuf> {
+        let name = Path::new(name);
+        let mut paths = vec![self.here.join(name)];
+        if let Some(role) = self.roles.first() {
+            paths.extend([role.join("tasks").join(name), role.join(name)]);
+        }
+        paths.push(self.playbook.join(name));
+        let mut unique: Vec<PathBuf> = Vec::new();
+        for path in paths {
+            if !unique.contains(&path) {
+                unique.push(path);
+            }
+        }
+        unique
+    }
 }

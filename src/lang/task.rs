@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::diag::Span;
+use crate::lang::fixed::Fixed;
 use crate::lang::inherit::Inherited;
 use crate::lang::loops::Loop;
 use crate::lang::node::Key;
@@ -110,7 +111,8 @@ pub struct Include {
     /// What decides about the include itself (`when`, `tags` …). Its entries inherit from around the include
     /// and from `apply:`, not from this; the graph puts `when` in front of them.
     pub inherited: Inherited,
-    /// The entries, if the name has no template. `None`: `include::load` reads them when the name is known.
+    /// The entries, if the name is known before the run and the include is not inside of itself. `None`:
+    /// [`crate::lang::include::load`] reads them when the name is known and the time has come.
     pub body: Option<Body>,
     /// What is needed to read the entries later.
     pub context: Arc<Context>,
@@ -161,6 +163,10 @@ pub struct Context {
     pub chain: Vec<Link>,
     /// Whether the entries are handlers.
     pub place: Place,
+    /// What templates in the names of includes may use before the run.
+    pub fixed: Arc<Fixed>,
+    /// The same with the play's variables: names of imports are fixed by them.
+    pub fixed_for_imports: Arc<Fixed>,
 }
 
 impl fmt::Debug for Context {

@@ -1,0 +1,69 @@
+//! Variables that are the same on every host and at every time: what templates in `hosts:` and in names of imports can use.
+//!
+//! Knows a flat list of values; everything else waits for the run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use minijinja::value::Value;
+
+use crate::lang::lookup::Fault;
+use crate::lang::lookup::Found;
+use crate::lang::lookup::Lookup;
+use crate::lang::lookup::Pending;
+use crate::lang::node::Node;
+use crate::lang::task::Vars;
+use crate::lang::template::Templates;
+
+/// Names with fixed values, the last the strongest.
+#[derive(Debug, Clone, Default)]
+pub struct Fixed {
+    entries: Vec<(String, Arc<Node>)>,
+    values: Vec<(String, Value)>,
+}
+
+impl Fixed {
+    /// Adds variables that may themselves be templates.
+    pub fn with(&self, vars: &Vars) -> Fixed {
+        let mut more = self.clone();
+        more.entries.extend(vars.iter().map(|(key, node)| (key.name.clone(), Arc::new(node.clone()))));
+        more
+    }
+
+    /// Adds a name that nothing overrides, such as `playbook_dir`.
+    #[must_use]
+    pub fn path(&self, name: &str, path: &Path) -> Fixed {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut more = self.clone();
+        more.values.push((name.into(), Value::from(path.display().to_string())));
+        more
+    }
+
+    /// The node rendered; `None` if it needs something that only the run knows.
+    pub fn render(&self, node: &Node, templates: &Templates) -> Result<Option<Node>, Fault> {
+        if !node.is_live() {
+            return Ok(Some(node.clone()));
+        }
+        let scope: Arc<dyn Lookup> = Arc::new(self.clone());
+        match templates.render(node, &scope) {
+            Ok(node) => Ok(Some(node)),
+            Err(Fault::Unknown(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+impl Lookup for Fixed {
+    fn get(&self, name: &str) -> Found {
+        let value =
+            self.values.iter().rev().find(|(known, _)| known == name).map(|(_, value)| Found::Value(value.clone()));
+        let node =
+            || self.entries.iter().rev().find(|(known, _)| known == name).map(|(_, node)| Found::Node(node.clone()));
+        value.or_else(node).unwrap_or_else(|| Found::Unknown(Pending(format!("the variable `{name}`"))))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let values = self.values.iter().map(|(name, _)| name.clone());
+        values.chain(self.entries.iter().map(|(name, _)| name.clone())).collect()
+    }
+}
