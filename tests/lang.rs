@@ -241,3 +241,58 @@ fn inherited(one: &Inherited) -> String {
     add("reach", one.reach.map(|reach| format!("{reach:?}")));
     out
 }
+
+/// Loads a project of one playbook and one inventory; only panics count.
+fn load_anyway(inventory: &str, playbook: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("hosts.yml"), inventory).unwrap();
+    fs::write(path("hosts.ini"), inventory).unwrap();
+    fs::write(path("site.yml"), playbook).unwrap();
+    let request = Request {
+        inventories: ["hosts.yml", "hosts.ini"].map(|name| path(name).display().to_string()).into(),
+        playbooks: vec![path("site.yml")],
+        kinds: KINDS,
+        ..Request::default()
+    };
+    if let Err(faults) = project::load(&request, &Files::new(), &Templates::new()) {
+        faults.render(false);
+    }
+}
+
+/// A part of a data file.
+fn part(file: &str, name: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lang").join(file)).unwrap();
+    let found = text.split("#>> ").find_map(|part| part.strip_prefix(name)?.strip_prefix('\n').map(str::to_string));
+    found.unwrap()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_change_of_a_playbook_makes_it_panic(
+        at in 0usize..10_000, length in 0usize..12, text in "[-:{}\\[\\]\"'|>&*!?%#, \n\t~<0é@=a]{0,6}", which in 0usize..6,
+    ) {
+        let (file, name) = [
+            ("tasks.yaml", "site.yml"),
+            ("task_faults.yaml", "site.yml"),
+            ("roles.yaml", "site.yml"),
+            ("inventory.yaml", "lab.yml"),
+            ("inventory.yaml", "extra.ini"),
+            ("inventory_faults.yaml", "b.ini"),
+        ][which];
+        let mut whole: Vec<char> = part(file, name).chars().collect();
+        let at = at % whole.len();
+        let end = (at + length).min(whole.len());
+        whole.splice(at..end, text.chars());
+        let whole: String = whole.into_iter().collect();
+        if which < 3 { load_anyway("all: {hosts: {h1: }}", &whole) } else { load_anyway(&whole, "- hosts: all") }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..60)) {
+        let text = String::from_utf8_lossy(&bytes);
+        load_anyway(&text, &text);
+    }
+}

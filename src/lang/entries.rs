@@ -15,6 +15,7 @@ use crate::lang::loops;
 use crate::lang::node::Key;
 use crate::lang::node::Node;
 use crate::lang::node::Tree;
+use crate::lang::reader::MAX_BLOCKS;
 use crate::lang::reader::Reader;
 use crate::lang::task::Block;
 use crate::lang::task::Context;
@@ -63,8 +64,13 @@ fn block(item: &Node, entries: &[(Key, Node)], context: &Context, reader: &mut R
         reader.faults.push(fault.help("use several handlers that `listen` to one topic"));
         return None;
     }
+    if context.depth >= MAX_BLOCKS {
+        let fault = Diagnostic::error(format!("blocks are nested more than {MAX_BLOCKS} deep"));
+        reader.faults.push(fault.at(&item.span.part(0, 1)));
+        return None;
+    }
     let words = keyword::sort(entries, On::Block, reader.faults);
-    for (key, node) in &words.rest {
+    for (key, _) in &words.rest {
         let fault = keyword::unknown(key, On::Block, loops::with_names());
         reader.faults.push(match action::short(&key.name) {
             Ok(name) if context.kinds.iter().any(|kind| kind == name) => {
@@ -73,10 +79,9 @@ fn block(item: &Node, entries: &[(Key, Node)], context: &Context, reader: &mut R
             }
             _ => fault,
         });
-        let _ = node;
     }
     let inherited = handed_down(&context.inherited, &words, reader);
-    let inside = Context { inherited: inherited.clone(), ..context.clone() };
+    let inside = Context { inherited: inherited.clone(), depth: context.depth + 1, ..context.clone() };
     let mut part = |name: &str| words.get(name).map(|node| list(node, &inside, reader)).unwrap_or_default();
     let (body, rescue, always) = (part("block"), part("rescue"), part("always"));
     let name = name(&words, reader);

@@ -60,8 +60,9 @@ pub fn load(files: &Files, templates: &Templates, include: &Include, what: &Incl
     let key = Key { span: name.span.clone(), name: text };
     // Inside of itself is allowed here: the run decides when it ends.
     let known = std::mem::take(&mut context.chain);
-    let body = body(&key, what, &context, &mut reader, Circle::Refuse).unwrap_or_default();
-    let mut body = body;
+    let mut body = body(&key, what, &context, &mut reader, Circle::Refuse).unwrap_or_default();
+    body.handlers.append(&mut reader.handlers);
+    body.imported = std::mem::take(&mut reader.public_roles);
     relink(&mut body.entries, &known);
     faults.check(body)
 }
@@ -101,7 +102,7 @@ enum Circle {
 pub(crate) fn import(found: &Found, words: &Keywords<'_>, context: &Context, reader: &mut Reader<'_>) -> Vec<Entry> {
     refuse_strangers(words, On::Import, reader);
     let inherited = entries::handed_down(&context.inherited, words, reader);
-    let Some((what, _)) = arguments(found, On::Import, reader) else { return Vec::new() };
+    let Some((what, _)) = arguments(found, words, On::Import, reader) else { return Vec::new() };
     let inside = Context { inherited, ..context.clone() };
     let fixed = context.fixed_for_imports.clone();
     let name = match &what {
@@ -135,7 +136,7 @@ pub(crate) fn include(
 ) -> Option<Entry> {
     refuse_strangers(words, On::Include, reader);
     let inherited = entries::handed_down(&context.inherited, words, reader);
-    let (what, apply) = arguments(found, On::Include, reader)?;
+    let (what, apply) = arguments(found, words, On::Include, reader)?;
     let mut inside = context.clone();
     if let Some(node) = apply {
         let entries = word::mapping(&node, reader.faults);
@@ -181,8 +182,8 @@ fn refuse_strangers(words: &Keywords<'_>, on: On, reader: &mut Reader<'_>) {
 }
 
 /// The arguments of an include or import, and its `apply`.
-fn arguments(found: &Found, on: On, reader: &mut Reader<'_>) -> Option<(Included, Option<Node>)> {
-    let action = action::read(found, None, &Default::default(), reader.faults)?;
+fn arguments(found: &Found, words: &Keywords<'_>, on: On, reader: &mut Reader<'_>) -> Option<(Included, Option<Node>)> {
+    let action = action::read(found, words.get("args"), &Default::default(), reader.faults)?;
     let role = found.kind.name.ends_with("_role");
     let mut known: Vec<&str> = match role {
         true => vec![
@@ -311,4 +312,39 @@ fn role_call(key: &Key, call: &RoleCall, context: &Context, reader: &mut Reader<
         duplicates: Some(duplicates),
         identity: String::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::project;
+    use crate::lang::project::Request;
+
+    /// Loads an include that holds itself, again and again as the run would.
+    #[test]
+    fn an_include_inside_of_itself_is_read_later_and_ends_in_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("site.yml"), "- hosts: localhost\n  tasks:\n    - include_tasks: again.yml\n").unwrap();
+        std::fs::write(path("again.yml"), "- command: id\n- include_tasks: again.yml\n").unwrap();
+        let request = Request { playbooks: vec![path("site.yml")], kinds: &["command"], ..Request::default() };
+        let (files, templates) = (Files::new(), Templates::new());
+        let project = project::load(&request, &files, &templates).unwrap();
+        let Entry::Include(mut include) = project.plays[0].tasks[0].clone() else { panic!("no include") };
+        let mut rounds = 0;
+        let fault = loop {
+            let body = match include.body.clone() {
+                Some(body) => body,
+                None => match load(&files, &templates, &include, &include.what) {
+                    Ok(body) => body,
+                    Err(faults) => break faults,
+                },
+            };
+            let Entry::Include(next) = body.entries[1].clone() else { panic!("no include") };
+            include = next;
+            rounds += 1;
+        };
+        assert!(rounds > 10, "{rounds}");
+        assert_eq!(fault.list[0].message, "includes are nested more than 32 deep");
+    }
 }

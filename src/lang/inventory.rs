@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use indexmap::IndexSet;
 
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
@@ -15,6 +16,9 @@ use crate::lang::decode::decode;
 use crate::lang::node::Key;
 use crate::lang::node::Node;
 use crate::lang::task::Vars;
+
+/// The deepest nesting of groups.
+const MAX_GROUP_DEPTH: usize = 64;
 
 /// All inventories of one run, merged.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +44,8 @@ pub struct Group {
     pub span: Option<Span>,
     pub children: Vec<String>,
     pub parents: Vec<String>,
-    /// Hosts written directly in it.
-    pub hosts: Vec<String>,
+    /// Hosts written directly in it, in order.
+    pub hosts: IndexSet<String>,
     /// Longest way down from `all`.
     pub depth: usize,
     /// `ansible_group_priority`, 1 by default.
@@ -172,10 +176,7 @@ impl Inventory {
 
     /// Puts a host into a group; makes both if need be.
     pub(crate) fn add_host(&mut self, group: &str, name: &str, span: &Span) -> &mut Host {
-        let group = self.group(group, span);
-        if !group.hosts.iter().any(|host| host == name) {
-            group.hosts.push(name.to_string());
-        }
+        self.group(group, span).hosts.insert(name.to_string());
         let host = self.hosts.entry(name.to_string()).or_default();
         host.name = name.to_string();
         host.span.get_or_insert_with(|| span.clone());
@@ -194,7 +195,7 @@ impl Inventory {
     pub(crate) fn finish(&mut self, faults: &mut Diagnostics) {
         self.cut_circles(faults);
         self.link();
-        self.set_depths();
+        self.set_depths(faults);
         self.set_priorities(faults);
         self.place_hosts();
         for (name, host) in &self.hosts {
@@ -266,9 +267,9 @@ impl Inventory {
         }
     }
 
-    /// The longest way from `all`: without circles, as many rounds as there are groups are enough.
-    fn set_depths(&mut self) {
-        for _ in 0..self.groups.len() {
+    /// The longest way from `all`. There are no circles any more, so each round settles one more level.
+    fn set_depths(&mut self, faults: &mut Diagnostics) {
+        for _ in 0..MAX_GROUP_DEPTH + 2 {
             let mut moved = false;
             for at in 0..self.groups.len() {
                 let depth = self.groups[at].parents.iter().map(|name| self.groups[name.as_str()].depth + 1).max();
@@ -277,9 +278,20 @@ impl Inventory {
                 self.groups[at].depth = depth;
             }
             if !moved {
-                return;
+                break;
             }
         }
+        if self.groups.values().all(|group| group.depth <= MAX_GROUP_DEPTH) {
+            return;
+        }
+        let fault = Diagnostic::error(format!("groups are nested more than {MAX_GROUP_DEPTH} deep"));
+        let span = self.groups.values().max_by_key(|group| group.depth).and_then(|group| group.span.clone());
+        faults.push(match span {
+            Some(span) => fault.at(&span),
+            None => fault,
+        });
+        // Nothing below walks down so far.
+        self.groups.values_mut().for_each(|group| group.children.clear());
     }
 
     fn set_priorities(&mut self, faults: &mut Diagnostics) {
@@ -302,14 +314,15 @@ impl Inventory {
             }
         }
         let lone = |groups: &[String]| groups.iter().all(|name| name == "all" || name == "ungrouped");
-        let mut ungrouped = Vec::new();
+        let mut ungrouped = IndexSet::new();
         for (name, host) in &mut self.hosts {
             let mut groups = direct.remove(name).unwrap_or_default();
-            match lone(&groups) {
-                true => ungrouped.push(name.clone()),
-                false => groups.retain(|name| name != "ungrouped"),
+            let alone = lone(&groups);
+            groups.retain(|name| name != "ungrouped");
+            if alone {
+                ungrouped.insert(name.clone());
+                groups.push("ungrouped".into());
             }
-            groups.extend(lone(&groups).then(|| "ungrouped".to_string()));
             host.groups = ancestors(&self.groups, groups);
         }
         self.groups["ungrouped"].hosts = ungrouped;
@@ -318,15 +331,14 @@ impl Inventory {
 
 /// The groups and all above them, in the order in which their variables are laid over each other.
 fn ancestors(groups: &IndexMap<String, Group>, mut names: Vec<String>) -> Vec<String> {
+    let mut seen: HashSet<String> = names.iter().cloned().collect();
     let mut at = 0;
-    while at < names.len() {
-        let parents = groups.get(&names[at]).map(|group| group.parents.clone()).unwrap_or_default();
-        names.extend(parents);
+    while let Some(group) = names.get(at).map(|name| groups.get(name)) {
         at += 1;
+        let parents = group.map(|group| group.parents.as_slice()).unwrap_or_default();
+        names.extend(parents.iter().filter(|name| seen.insert((*name).clone())).cloned());
     }
-    names.push("all".to_string());
-    let mut seen = HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
+    names.extend(seen.insert("all".into()).then(|| "all".to_string()));
     names.sort_by_key(|name| groups.get(name).map(|group| (group.depth, group.priority, group.name.clone())));
     names
 }

@@ -84,7 +84,7 @@ pub static KEYWORDS: &[Keyword] = &[
     yes("always", BLOCK),
     no("always_run", TASK, "write `check_mode: false`"),
     yes("any_errors_fatal", DOWN),
-    yes("args", TASK),
+    yes("args", TASK | INCLUDE | IMPORT),
     no("async", TASK, "tasks of several hosts already run side by side; `timeout:` bounds one"),
     yes("become", DOWN),
     yes("become_exe", DOWN),

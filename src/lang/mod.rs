@@ -16,6 +16,7 @@ pub mod include;
 pub mod inherit;
 pub mod ini;
 pub mod inventory;
+pub mod inventory_text;
 pub mod inventory_yaml;
 pub mod keyvalue;
 pub mod keyword;

@@ -71,6 +71,7 @@ fn file(path: &Path, asked: &Span, import: &Import, around: &Around, reader: &mu
         kinds: around.kinds.clone(),
         roles_path: around.roles_path.clone(),
         chain: import.chain.clone(),
+        depth: 0,
         place: Place::Tasks,
         fixed: Arc::new(fixed),
         fixed_for_imports: Arc::new(fixed_for_imports),

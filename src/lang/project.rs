@@ -2,6 +2,7 @@
 //!
 //! The only entrance for the floors above.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
     let mut found: Vec<(PathBuf, Arc<Beside>)> = Vec::new();
     for play in &mut plays {
         play.beside = beside(&play.directory, &inventory, files, &mut found, &mut faults);
-        choose_hosts(play, &inventory, &extra_vars, limit.as_deref(), templates, &mut faults);
+        choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
     }
     in_reading_order(&mut faults);
     let (errors, warnings) = faults.list.into_iter().partition(|fault| fault.severity == Severity::Error);
@@ -122,7 +123,7 @@ fn roles_path(request: &Request<'_>) -> Vec<PathBuf> {
 }
 
 /// The hosts of `--limit`: patterns, and `@file` with one pattern a line.
-fn limit(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnostics) -> Vec<String> {
+fn limit(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnostics) -> HashSet<String> {
     let span = Span::synthetic("--limit", text);
     let mut parts = Vec::new();
     for part in pattern::split(text, &span) {
@@ -137,7 +138,15 @@ fn limit(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnost
             }
         }
     }
-    pattern::hosts(&parts, inventory, faults)
+    let mut found = Diagnostics::default();
+    let hosts: HashSet<String> = pattern::hosts(&parts, inventory, &mut found).into_iter().collect();
+    if hosts.is_empty() && !found.has_errors() {
+        found.push(
+            Diagnostic::error("the limit leaves no host").at(&span).help("`tbctl inventory` lists hosts and groups"),
+        );
+    }
+    faults.extend(found);
+    hosts
 }
 
 /// group_vars and host_vars beside a playbook, read once a directory. What lies beside the inventory too is read there.
@@ -166,7 +175,7 @@ fn choose_hosts(
     play: &mut Play,
     inventory: &Inventory,
     extra_vars: &Vars,
-    limit: Option<&[String]>,
+    limit: Option<&HashSet<String>>,
     templates: &Templates,
     faults: &mut Diagnostics,
 ) {

@@ -21,6 +21,8 @@ use crate::lang::template::Templates;
 
 /// The most tasks and blocks of one project, imports written out.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
+/// The deepest nesting of blocks, through all files.
+pub(crate) const MAX_BLOCKS: usize = 64;
 /// The deepest nesting of imports, includes and roles.
 pub(crate) const MAX_CHAIN: usize = 32;
 

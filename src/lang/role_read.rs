@@ -62,7 +62,7 @@ pub(crate) fn load(call: &Call, context: &Context, reader: &mut Reader<'_>) -> O
     }
     let loaded = read(call, context, &parents, Way::Call, reader)?;
     let entries = loaded.uses.into_iter().flat_map(|one| one.entries).collect();
-    Some(Body { entries, handlers: loaded.handlers, role: Some(loaded.role) })
+    Some(Body { entries, handlers: loaded.handlers, role: Some(loaded.role), ..Body::default() })
 }
 
 /// The file of tasks a call leads to, if the role and the file exist. Reports nothing.

@@ -175,10 +175,10 @@ fn name_testbed(inventory: &mut Inventory, mut said: Vec<Node>, sources: &[Strin
             let fault = Diagnostic::error(format!("two names of the testbed: `{first}` and `{other}`")).at(place);
             faults.push(fault.note(span, "first named here").help("one run works on one testbed: give one inventory"));
         }
-        if !is_testbed(first) {
-            let fault = Diagnostic::error(format!("`{first}` cannot be the name of a testbed")).at(span);
-            faults.push(fault.help("use at most 64 letters, digits, `-`, `_` and `.`, a letter or digit first"));
-        }
+    }
+    for (name, span) in names.iter().filter(|(name, _)| !is_testbed(name)) {
+        let fault = Diagnostic::error(format!("`{name}` cannot be the name of a testbed")).at(span);
+        faults.push(fault.help("use at most 64 letters, digits, `-`, `_` and `.`, a letter or digit first"));
     }
     let stem = || {
         let path = PathBuf::from(sources.first()?);

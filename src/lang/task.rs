@@ -145,7 +145,11 @@ pub struct Body {
     pub entries: Vec<Entry>,
     /// Handlers of an included role; they join those of the play.
     pub handlers: Vec<Entry>,
+    /// The role itself; the play sees its variables from now on if it is public.
     pub role: Option<Arc<Role>>,
+    /// Roles imported inside, if the file was read during the run: the play sees their variables from now on. Of files read
+    /// before the run, they are in [`crate::lang::playbook::Play::public_roles`].
+    pub imported: Vec<Arc<Role>>,
 }
 
 /// Where entries are being read: all that a list of tasks takes from around it.
@@ -161,6 +165,8 @@ pub struct Context {
     pub roles_path: Arc<[std::path::PathBuf]>,
     /// The files and roles being read, outermost first; finds circles.
     pub chain: Vec<Link>,
+    /// How many blocks are around.
+    pub depth: usize,
     /// Whether the entries are handlers.
     pub place: Place,
     /// What templates in the names of includes may use before the run.
