@@ -1,7 +1,9 @@
 //! tbctl: a playbook compiler.
 
+pub mod change;
 pub mod diag;
 pub mod lab;
 pub mod lang;
+pub mod modules;
 pub mod remote;
 pub mod secret;

@@ -1,0 +1,195 @@
+//! `command`: runs a program without a shell.
+
+use minijinja::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::change::Apply;
+use crate::change::Change;
+use crate::change::Probe;
+use crate::change::Ran;
+use crate::change::Refusal;
+use crate::change::Script;
+use crate::change::Undo;
+use crate::change::look::Look;
+use crate::change::sh;
+use crate::modules::Fields;
+use crate::modules::Module;
+use crate::modules::Nature;
+use crate::modules::Reach;
+
+/// Runs a program, without a shell in between: no pipes, no variables, no globs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program and its arguments, split as a shell would split words.
+    #[serde(default)]
+    pub cmd: Option<String>,
+    /// The program and its arguments as a list, used as they are.
+    #[serde(default)]
+    pub argv: Option<Vec<String>>,
+    /// Not run when this path (or glob) exists.
+    #[serde(default)]
+    pub creates: Option<String>,
+    /// Not run when this path (or glob) does not exist.
+    #[serde(default)]
+    pub removes: Option<String>,
+    /// The directory to run in.
+    #[serde(default)]
+    pub chdir: Option<String>,
+    /// Text for the program's standard input.
+    #[serde(default)]
+    pub stdin: Option<String>,
+    /// Ends `stdin` with a line end.
+    #[serde(default = "yes")]
+    pub stdin_add_newline: bool,
+    /// Leaves out line ends at the end of the output.
+    #[serde(default = "yes")]
+    pub strip_empty_ends: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What decides whether a command runs at all.
+#[derive(Debug, Deserialize)]
+pub struct Guarded {
+    #[serde(default)]
+    creates: Option<String>,
+    #[serde(default)]
+    removes: Option<String>,
+    #[serde(default)]
+    chdir: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct State {
+    #[serde(default)]
+    creates: String,
+    #[serde(default)]
+    removes: String,
+}
+
+/// Looks whether the globs match anything; the shell expands them itself.
+pub fn probe(guard: &Guarded) -> Probe {
+    let mut probe = Probe::none();
+    for (name, pattern) in [("creates", &guard.creates), ("removes", &guard.removes)] {
+        if let Some(pattern) = pattern {
+            let cd = guard.chdir.as_ref().map(|dir| format!("cd {} || exit\n", sh::quote(dir))).unwrap_or_default();
+            let text = format!("{cd}for _tb_p in {}; do [ -e \"$_tb_p\" ] && echo yes; break; done", glob(pattern));
+            probe = probe.ask(name, Look::Script { text });
+        }
+    }
+    probe
+}
+
+/// The pattern as a shell word in which only `*`, `?` and `[…]` are special.
+fn glob(pattern: &str) -> String {
+    let mut word = String::new();
+    for letter in pattern.chars() {
+        match letter {
+            '*' | '?' | '[' | ']' => word.push(letter),
+            _ => word.push_str(&sh::quote(&letter.to_string())),
+        }
+    }
+    word
+}
+
+/// The result of a command that ran, or did not have to, as Ansible names its fields.
+pub fn result(cmd: Value, creates: Option<&str>, removes: Option<&str>, ran: &[Ran], strip: bool) -> Fields {
+    let mut fields = Fields::new();
+    fields.insert("cmd".into(), cmd);
+    let trim = |text: &str| if strip { text.trim_end_matches(['\r', '\n']).to_string() } else { text.to_string() };
+    let lines = |text: &str| text.lines().map(Value::from).collect::<Value>();
+    match ran.last() {
+        Some(ran) => {
+            let (stdout, stderr) = (trim(&ran.stdout), trim(&ran.stderr));
+            fields.insert("rc".into(), Value::from(ran.rc));
+            fields.insert("stdout_lines".into(), lines(&stdout));
+            fields.insert("stderr_lines".into(), lines(&stderr));
+            fields.insert("stdout".into(), Value::from(stdout));
+            fields.insert("stderr".into(), Value::from(stderr));
+            fields.insert("delta".into(), Value::from(format!("{:.6}", ran.end - ran.start)));
+            fields.insert("start".into(), Value::from(ran.start));
+            fields.insert("end".into(), Value::from(ran.end));
+        }
+        None => {
+            let why = match (creates, removes) {
+                (Some(path), _) => format!("skipped, since {path} exists"),
+                (None, Some(path)) => format!("skipped, since {path} does not exist"),
+                (None, None) => String::new(),
+            };
+            fields.insert("rc".into(), Value::from(0));
+            fields.insert("stdout".into(), Value::from(why.clone()));
+            fields.insert("stdout_lines".into(), lines(&why));
+            fields.insert("stderr".into(), Value::from(""));
+            fields.insert("stderr_lines".into(), lines(""));
+            fields.insert("msg".into(), Value::from(format!("Did not run command: {why}")));
+        }
+    }
+    fields
+}
+
+/// Whether `creates` and `removes` let the command run.
+pub fn wanted(now: &State, removes: Option<&str>) -> bool {
+    now.creates.is_empty() && (removes.is_none() || !now.removes.is_empty())
+}
+
+impl Command {
+    fn argv(&self) -> Result<Vec<String>, Refusal> {
+        match (&self.cmd, &self.argv) {
+            (Some(_), Some(_)) => Err(Refusal::new("`cmd` and `argv` say the same thing twice").help("write one of them")),
+            (None, Some(argv)) if !argv.is_empty() => Ok(argv.clone()),
+            (Some(cmd), None) => match shlex::split(cmd) {
+                Some(words) if !words.is_empty() => Ok(words),
+                Some(_) => Err(Refusal::new("the command is empty")),
+                None => Err(Refusal::new("a quote in the command is not closed")),
+            },
+            _ => Err(Refusal::new("no command is given").help("write `command: program argument` or `argv: [program, argument]`")),
+        }
+    }
+}
+
+impl Module for Command {
+    const NAME: &'static str = "command";
+    const SUMMARY: &'static str = "Runs a program without a shell.";
+    const EXAMPLE: &'static str = "command: touch /root/marker\nargs:\n  creates: /root/marker\n";
+    const NATURE: Nature = Nature::Act;
+    const REACH: Reach = Reach::Beyond;
+    const FREE: Option<&'static str> = Some("cmd");
+
+    type Identity = Guarded;
+    type State = State;
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.argv().map(drop)
+    }
+
+    fn probe(guard: &Guarded) -> Probe {
+        probe(guard)
+    }
+
+    fn change(&self, now: &State) -> Result<Change, Refusal> {
+        let mut change = Change::none();
+        if wanted(now, self.removes.as_deref()) {
+            let argv = self.argv()?;
+            let stdin = self.stdin.as_ref().map(|text| if self.stdin_add_newline { format!("{text}\n") } else { text.clone() });
+            let script = Script {
+                text: format!("exec {}", sh::words(argv.iter().map(String::as_str))),
+                user: true,
+                chdir: self.chdir.clone(),
+                stdin,
+                executable: None,
+            };
+            let never = Undo::Never("a command; give the task an `undo:` to take it back".into());
+            change.act(format!("run {}", argv[0]), Apply::Run(script), never);
+        }
+        Ok(change)
+    }
+
+    fn result(&self, _: &State, ran: &[Ran]) -> Fields {
+        let cmd = self.argv().unwrap_or_default().into_iter().map(Value::from).collect();
+        result(cmd, self.creates.as_deref(), self.removes.as_deref(), ran, self.strip_empty_ends)
+    }
+}
