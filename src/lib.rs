@@ -2,6 +2,8 @@
 
 pub mod change;
 pub mod diag;
+pub mod event;
+pub mod journal;
 pub mod lab;
 pub mod lang;
 pub mod modules;

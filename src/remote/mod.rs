@@ -12,6 +12,7 @@ mod identity;
 mod known_hosts;
 mod link;
 mod local;
+pub mod order;
 mod pattern;
 mod pipe;
 mod route;
