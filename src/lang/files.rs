@@ -124,6 +124,9 @@ pub fn missing(kind: &str, name: &str, tried: &[PathBuf]) -> Diagnostic {
     match places.as_slice() {
         [] => fault,
         [one] if *one == format!("`{name}`") => fault.help("the name is relative to the current directory"),
+        [first, second, third, _, ..] => {
+            fault.help(format!("looked for {first}, {second}, {third} and {} more", places.len() - 3))
+        }
         _ => fault.help(format!("looked for {}", places.join(", "))),
     }
 }

@@ -103,6 +103,7 @@ impl Inventory {
         for name in ["all", "ungrouped"] {
             inventory.groups.insert(name.into(), Group { name: name.into(), priority: 1, ..Group::default() });
         }
+        inventory.groups["all"].children.push("ungrouped".into());
         inventory
     }
 
@@ -201,7 +202,7 @@ impl Inventory {
         for (name, host) in &self.hosts {
             if self.groups.contains_key(name) {
                 let fault = Diagnostic::warning(format!("`{name}` is the name of a host and of a group"));
-                let fault = fault.help("rename one of them; in `hosts:` the name means both");
+                let fault = fault.help("rename one of them; in `hosts:` the name means the host");
                 faults.push(match &host.span {
                     Some(span) => fault.at(span),
                     None => fault,
@@ -296,10 +297,10 @@ impl Inventory {
 
     fn set_priorities(&mut self, faults: &mut Diagnostics) {
         for group in self.groups.values_mut() {
-            let Some((_, node)) = group.vars.iter().find(|(key, _)| key.name == "ansible_group_priority") else {
-                continue;
-            };
-            match decode::<i64>(node) {
+            let is_priority = |entry: &(Key, Node)| entry.0.name == "ansible_group_priority";
+            let Some(at) = group.vars.iter().position(is_priority) else { continue };
+            // It speaks of the group and is no variable of its hosts.
+            match decode::<i64>(&group.vars.remove(at).1) {
                 Ok(priority) => group.priority = priority,
                 Err(fault) => faults.push(fault),
             }
@@ -314,7 +315,8 @@ impl Inventory {
             }
         }
         let lone = |groups: &[String]| groups.iter().all(|name| name == "all" || name == "ungrouped");
-        let mut ungrouped = IndexSet::new();
+        // Those written there come first.
+        let mut ungrouped = self.groups["ungrouped"].hosts.clone();
         for (name, host) in &mut self.hosts {
             let mut groups = direct.remove(name).unwrap_or_default();
             let alone = lone(&groups);
@@ -322,6 +324,8 @@ impl Inventory {
             if alone {
                 ungrouped.insert(name.clone());
                 groups.push("ungrouped".into());
+            } else {
+                ungrouped.shift_remove(name);
             }
             host.groups = ancestors(&self.groups, groups);
         }

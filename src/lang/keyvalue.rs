@@ -57,12 +57,14 @@ pub fn split(node: &Node, pick: Pick) -> Result<Line, Diagnostic> {
             }
             None => {
                 if first_free.is_some() {
-                    free.push_str(gap);
+                    // A line that goes on is one line, for `command` too, which has no shell to join it.
+                    free.push_str(&gap.replace("\\\n", ""));
                 }
                 first_free.get_or_insert_with(|| place(word.clone()));
-                match pick {
-                    Pick::All => free.push_str(&raw.replace("\\=", "=")),
-                    Pick::CommandOptions => free.push_str(raw),
+                // As Ansible: only where a `=` was escaped are escapes taken out of free words.
+                match escaped_equals(raw) {
+                    true => free.push_str(&unescape(raw).replace("\\=", "=")),
+                    false => free.push_str(raw),
                 }
             }
         }
@@ -80,6 +82,12 @@ fn text_like(node: &Node, span: &Span, text: String) -> Node {
 fn equals(word: &str) -> Option<usize> {
     let at = word.match_indices('=').map(|(at, _)| at).find(|at| *at > 0 && !word[..*at].ends_with('\\'))?;
     (!word[..at].contains("{{") && !word[..at].contains("{%")).then_some(at)
+}
+
+/// Whether a word has a `=` and all of them are escaped.
+fn escaped_equals(word: &str) -> bool {
+    let mut places = word.match_indices('=').map(|(at, _)| at).filter(|at| *at > 0).peekable();
+    places.peek().is_some() && places.all(|at| word[..at].ends_with('\\'))
 }
 
 /// The words of a line as ranges of bytes.
@@ -243,7 +251,8 @@ mod tests {
             ("echo a\n  echo b\n", "<echo a\n  echo b>"),
             ("awk '{ print $1 }' creates=x", "creates=<x> <awk '{ print $1 }'>"),
             ("echo \"a  creates=b\"", "<echo \"a  creates=b\">"),
-            ("echo \\\n  b", "<echo \\\n  b>"),
+            ("echo \\\n  b", "<echo   b>"),
+            ("echo a\\=b c\\d", "<echo a=b c\\d>"),
             ("{{ cmd }} removes=/y", "removes=</y> <{{ cmd }}>"),
         ] {
             check(text, Pick::CommandOptions, expected);

@@ -149,7 +149,6 @@ pub static KEYWORDS: &[Keyword] = &[
     yes("undo", TASK),
     yes("undo_when", TASK),
     yes("until", TASK),
-    no("user", PLAY, "write `remote_user:`"),
     yes("vars", ALL | BOOK),
     yes("vars_files", PLAY),
     no("vars_prompt", PLAY, "give the values with `-e name=value` or `-e @file`"),
@@ -234,6 +233,10 @@ fn out_of_place(name: &str, on: On) -> Diagnostic {
 /// An entry that means nothing where it stands.
 pub fn unknown<'a>(key: &Key, on: On, more: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let fault = Diagnostic::error(format!("unknown keyword `{}` on {}", key.name, on.name())).at(&key.span);
+    // No keyword of the table: on a task it is a kind.
+    if key.name == "user" && on == On::Play {
+        return fault.help("write `remote_user:`");
+    }
     fault.suggest(&key.name, names(on).map(|name| -> &'a str { name }).chain(more))
 }
 

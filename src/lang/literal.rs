@@ -14,11 +14,7 @@ const MAX_DEPTH: usize = 32;
 /// The value of `text`, whose parts all get the place `span`.
 pub fn value(span: &Span, text: &str) -> Node {
     let mut reader = Reader { span, text, at: 0 };
-    let literal = reader.literal(0).filter(|_| {
-        reader.blank();
-        reader.rest().is_empty() || reader.rest().starts_with('#')
-    });
-    literal.unwrap_or_else(|| Node::live(span, text))
+    reader.whole().unwrap_or_else(|| Node::live(span, text))
 }
 
 struct Reader<'a> {
@@ -28,6 +24,31 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// A literal up to the end, or several with commas between them, which Python takes for a tuple.
+    fn whole(&mut self) -> Option<Node> {
+        let first = self.literal(0)?;
+        let mut items = Vec::new();
+        while self.eat(',') {
+            if self.is_done() {
+                break;
+            }
+            items.push(self.literal(0)?);
+        }
+        let done = self.is_done();
+        match self.text[..self.at].trim_end().ends_with(',') || !items.is_empty() {
+            true => {
+                items.insert(0, first);
+                done.then(|| Node::new(self.span, Tree::List(items)))
+            }
+            false => done.then_some(first),
+        }
+    }
+
+    fn is_done(&mut self) -> bool {
+        self.blank();
+        self.rest().is_empty() || self.rest().starts_with('#')
+    }
+
     fn rest(&self) -> &str {
         &self.text[self.at..]
     }
@@ -152,7 +173,12 @@ fn number(word: &str) -> Option<Tree> {
         Some(body) => (-1, body),
         None => (1, word.strip_prefix('+').unwrap_or(word)),
     };
-    if !body.starts_with(|one: char| one.is_ascii_digit() || one == '.') || body.ends_with('_') || body.contains("__") {
+    if !body.starts_with(|one: char| one.is_ascii_digit() || one == '.')
+        || body.ends_with('_')
+        || body.contains("__")
+        || body.contains("._")
+        || body.contains("_.")
+    {
         return None;
     }
     let digits = body.replace('_', "");
@@ -164,7 +190,7 @@ fn number(word: &str) -> Option<Tree> {
     }
     if digits.bytes().all(|one| one.is_ascii_digit()) {
         // `05` is no number in Python, and one too large for us keeps its digits as text.
-        let whole = digits == "0" || !digits.starts_with('0');
+        let whole = !digits.starts_with('0') || digits.bytes().all(|one| one == b'0');
         return whole.then(|| digits.parse::<i64>().ok()).flatten().map(|value| Tree::Int(sign * value));
     }
     let plain = lower.bytes().all(|one| one.is_ascii_digit() || b".e+-".contains(&one));
@@ -197,6 +223,11 @@ mod tests {
             ("a # note", "\"a # note\""),
             ("[1, 'a', [True,]]", "[1,\"a\",[true]]"),
             ("(1,)", "[1]"),
+            ("80, 443", "[80,443]"),
+            ("'a',", "[\"a\"]"),
+            ("a,b", "\"a,b\""),
+            ("1,b", "\"1,b\""),
+            ("00", "0"),
             ("(1)", "1"),
             ("{'a': {'b': 1}, 2: None}", "{\"a\":{\"b\":1},\"2\":null}"),
             ("{1, 2}", "[1,2]"),

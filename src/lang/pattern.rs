@@ -107,7 +107,7 @@ fn one(part: &Part, inventory: &Inventory, faults: &mut Vec<Diagnostic>) -> Vec<
         faults.push(Diagnostic::warning("a sign without a name behind it").at(&part.span));
         return Vec::new();
     }
-    if inventory.hosts.contains_key(pattern) && !inventory.groups.contains_key(pattern) {
+    if inventory.hosts.contains_key(&part.text) {
         return vec![pattern.to_string()];
     }
     let (name, subscript) = subscript(pattern);

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the shapes that are read.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::diag::Diagnostics;
 use crate::diag::Span;
 use crate::lang::files::Files;
 use crate::lang::fixed::Fixed;
+use crate::lang::inherit::Inherited;
 use crate::lang::lookup::Fault;
 use crate::lang::node::Key;
 use crate::lang::node::Node;
@@ -26,6 +28,26 @@ pub(crate) const MAX_BLOCKS: usize = 64;
 /// The deepest nesting of imports, includes and roles.
 pub(crate) const MAX_CHAIN: usize = 32;
 
+/// Under what conditions and tags a role is used.
+pub(crate) struct Terms {
+    when: HashSet<String>,
+    tags: HashSet<String>,
+}
+
+impl Terms {
+    fn new(inherited: &Inherited) -> Terms {
+        Terms {
+            when: inherited.when.iter().filter_map(Node::scalar).collect(),
+            tags: inherited.tags.iter().map(|tag| tag.name.clone()).collect(),
+        }
+    }
+
+    /// Whether this use runs wherever the other would.
+    fn covers(&self, other: &Terms) -> bool {
+        self.when.is_subset(&other.when) && self.tags == other.tags
+    }
+}
+
 pub(crate) struct Reader<'a> {
     pub(crate) files: &'a Files,
     pub(crate) templates: &'a Templates,
@@ -36,8 +58,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) handlers: Vec<Entry>,
     /// Roles the whole play sees.
     pub(crate) public_roles: Vec<Arc<Role>>,
-    /// Uses of roles in the play, for those that run once.
-    pub(crate) uses: HashSet<String>,
+    /// Uses of roles in the play, for those that run once: under what conditions and tags.
+    pub(crate) uses: HashMap<String, Vec<Terms>>,
     /// Files already warned about.
     pub(crate) warned: HashSet<std::path::PathBuf>,
 }
@@ -51,7 +73,7 @@ impl<'a> Reader<'a> {
             entries: 0,
             handlers: Vec::new(),
             public_roles: Vec::new(),
-            uses: HashSet::new(),
+            uses: HashMap::new(),
             warned: HashSet::new(),
         }
     }
@@ -64,6 +86,15 @@ impl<'a> Reader<'a> {
             self.faults.push(fault.help("imports that import each other twice multiply; write less of them"));
         }
         self.entries <= MAX_ENTRIES
+    }
+
+    /// Notes the use of a role; false if an earlier use runs wherever this one would.
+    pub(crate) fn first_use(&mut self, identity: &str, inherited: &Inherited) -> bool {
+        let terms = Terms::new(inherited);
+        let uses = self.uses.entry(identity.to_string()).or_default();
+        let first = !uses.iter().any(|earlier| earlier.covers(&terms));
+        uses.push(terms);
+        first
     }
 
     /// Reports faults of templates in a tree.

@@ -84,6 +84,9 @@ pub struct RoleUse {
     pub role: Arc<Role>,
     pub entries: Vec<Entry>,
     pub inherited: Inherited,
+    /// Uses with the same text are the same: a later one is skipped on a host where a task of an earlier one ran. Later
+    /// uses that could never run are left out already. `None` if the role may run again.
+    pub once: Option<String>,
     /// The names it can be called by in `needs:` and messages.
     pub name: Key,
 }

@@ -114,7 +114,8 @@ pub(crate) fn entry(node: &Node, context: &Context, parents: &[Arc<Role>], reade
         }
         Name::Wrong => return None,
     };
-    let identity = format!("{} {}", name.name, node.to_value());
+    let said = entries.iter().filter(|(key, _)| key.name != "role" && key.name != "name").cloned().collect();
+    let identity = format!("{} {}", name.name, Node::map(&node.span, said).to_value());
     let call = Call {
         name,
         tasks_from: None,
@@ -171,18 +172,14 @@ fn read(call: &Call, context: &Context, parents: &[Arc<Role>], way: Way, reader:
     }
     let role = Arc::new(role);
     inside.role = Some(role.clone());
+    let once = (!call.identity.is_empty() && role.duplicates == Duplicates::Once).then(|| call.identity.clone());
     // The same use again in a play is passed over.
-    let first = call.identity.is_empty() || reader.uses.insert(call.identity.clone());
-    if first || role.duplicates == Duplicates::Allowed {
+    if once.as_ref().is_none_or(|once| reader.first_use(once, &inside.inherited)) {
         let entries = tasks.map(|path| file(&path, &inside, Place::Tasks, reader)).unwrap_or_default();
         let from = role_part(&path, "handlers", call.handlers_from.as_deref(), &call.name.span, reader);
         handlers.extend(from.map(|path| file(&path, &inside, Place::Handlers, reader)).unwrap_or_default());
-        uses.push(RoleUse {
-            role: role.clone(),
-            entries,
-            inherited: inside.inherited.clone(),
-            name: call.name.clone(),
-        });
+        let (inherited, name) = (inside.inherited.clone(), call.name.clone());
+        uses.push(RoleUse { role: role.clone(), entries, inherited, once, name });
     }
     Some(Loaded { uses, handlers, role })
 }
