@@ -63,7 +63,7 @@ pub enum What {
     NodeEnded {
         node: NodeId,
         place: Place,
-        ended: Ended,
+        ended: Box<Ended>,
     },
     /// An entry of a host's journal was taken back, or not.
     Undone {
