@@ -2,6 +2,8 @@
 //!
 //! Adding a kind: one file, one line in [`kinds!`], one table of cases. Knows nothing of connections or of the engine.
 
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 use indexmap::IndexMap;
