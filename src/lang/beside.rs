@@ -62,7 +62,10 @@ fn read_kind(
     for file in present {
         let stem = ENDINGS[1..].iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(&file);
         let known = names.contains(&stem) || names.contains(&file.as_str()) || stem.starts_with('.');
-        if let Some(near) = nearest(stem, names.iter().copied()).filter(|_| !known) {
+        // `node2` beside `node1` is no slip: its host may be in another inventory.
+        let letters = |name: &str| name.chars().filter(|one| !one.is_ascii_digit()).collect::<String>();
+        let slip = |near: &&str| !known && letters(near) != letters(stem);
+        if let Some(near) = nearest(stem, names.iter().copied()).filter(slip) {
             let path = files::shown(&directory.join(&file));
             let fault = Diagnostic::warning(format!("`{path}` is not read: there is no {what} `{stem}`"));
             faults.push(fault.help(format!("did you mean `{near}`?")));

@@ -212,6 +212,10 @@ mod tests {
         fs::write(&path, b"a: 1\nb: \xff\n").unwrap();
         let fault = Files::new().read(&path).unwrap_err();
         assert_eq!(fault.span.unwrap().line_column(), (2, 4));
+        assert!(fault.message.ends_with("is not UTF-8 text"), "{}", fault.message);
+        fs::File::create(&path).unwrap().set_len(MAX_TEXT + 1).unwrap();
+        let fault = Files::new().read(&path).unwrap_err();
+        assert!(fault.message.ends_with("it is larger than 64 MiB"), "{}", fault.message);
         let fault = Files::new().read(directory.path()).unwrap_err();
         assert!(fault.message.ends_with("it is a directory"), "{}", fault.message);
     }

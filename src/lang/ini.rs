@@ -68,7 +68,7 @@ fn apply(said: Said, inventory: &mut Inventory, faults: &mut Diagnostics) {
             unknown.push(key.name.clone());
         }
     }
-    for (group, child) in said.children {
+    for (group, child) in said.children.into_iter().filter(|(_, child)| !unknown.contains(&child.name)) {
         inventory.add_child(&group, &child.name, &child.span);
     }
     for (group, entry) in said.vars {

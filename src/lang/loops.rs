@@ -369,6 +369,8 @@ mod tests {
             json!([[{"n": 2}], "k"]),
             "an element has no `k`: write `skip_missing: true` to pass it over",
         );
+        check(LoopKind::Subelements, json!([[{"k": 2}], "k"]), "`k` of an element is no list, but a single value");
+        check(LoopKind::Subelements, json!([1]), "`with_subelements` needs a list and the name of the list inside");
     }
 
     #[test]
