@@ -23,20 +23,14 @@ pub fn read(root: &Node, inventory: &mut Inventory, faults: &mut Diagnostics) ->
         faults.push(fault.at(&root.span).help("write `all:` with `hosts:` under it"));
         return None;
     };
+    if let Some(fault) = foreign(entries) {
+        faults.push(fault);
+        return None;
+    }
     let mut testbed = None;
     for (key, node) in entries {
         match key.name.as_str() {
             "testbed" if node.scalar().is_some() => testbed = Some(node.clone()),
-            "plugin" if node.scalar().is_some() => {
-                let fault = Diagnostic::error("inventory plugins are unsupported").at(&key.span);
-                faults.push(fault.help("write the hosts down, for example with `ansible-inventory --list --yaml`"));
-                return None;
-            }
-            "_meta" => {
-                let fault = Diagnostic::error("the output of an inventory script is unsupported").at(&key.span);
-                faults.push(fault.help("convert it with `ansible-inventory --list --yaml`"));
-                return None;
-            }
             "hosts" | "vars" | "children"
                 if node.as_map().is_some() && !entries.iter().any(|(key, _)| key.name == "all") =>
             {
@@ -47,6 +41,20 @@ pub fn read(root: &Node, inventory: &mut Inventory, faults: &mut Diagnostics) ->
         }
     }
     testbed
+}
+
+/// What is YAML and an inventory, but not one that is written by hand.
+fn foreign(entries: &[(Key, Node)]) -> Option<Diagnostic> {
+    let (key, fault) = entries.iter().find_map(|(key, node)| match key.name.as_str() {
+        "plugin" if node.scalar().is_some() => Some((key, "inventory plugins are unsupported")),
+        "_meta" => Some((key, "the output of an inventory script is unsupported")),
+        _ => None,
+    })?;
+    Some(
+        Diagnostic::error(fault)
+            .at(&key.span)
+            .help("write the hosts down: `ansible-inventory --list --yaml` shows them"),
+    )
 }
 
 fn group(key: &Key, node: &Node, inventory: &mut Inventory, faults: &mut Diagnostics) {
