@@ -10,6 +10,7 @@ pub mod decode;
 mod entries;
 mod extra;
 pub mod files;
+pub(crate) mod filters;
 pub mod fixed;
 pub mod hostname;
 pub mod include;

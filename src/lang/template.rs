@@ -19,6 +19,8 @@ pub(crate) mod scope;
 pub(crate) mod stmt;
 pub(crate) mod syntax;
 #[cfg(test)]
+mod test_vars;
+#[cfg(test)]
 mod tests;
 pub(crate) mod val;
 

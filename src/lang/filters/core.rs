@@ -15,7 +15,7 @@ pub(super) const FILTERS: &[Filter] = &[
     Filter::raw("d", default),
     Filter::raw("mandatory", mandatory),
     Filter::raw("type_debug", type_debug),
-    Filter::shallow("ternary", ternary),
+    Filter::raw("ternary", ternary),
     Filter::deep("bool", bool_),
     Filter::deep("int", int),
     Filter::deep("float", float),
@@ -66,6 +66,7 @@ fn ternary(cx: &mut Cx, mut args: Args) -> Res {
     let none = args.take("none_val").filter(|one| !matches!(one, Val::None));
     args.done()?;
     match (&value, none) {
+        (Val::Undefined(_) | Val::Unknown(_), _) => Ok(value),
         (Val::None, Some(none)) => Ok(none),
         _ => Ok(if cx.truth(&value)? { yes } else { no }),
     }

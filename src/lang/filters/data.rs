@@ -73,7 +73,8 @@ fn write_json(out: &mut String, value: &Val, style: &Json, level: usize) -> Res<
             out.push(']');
         }
         Val::Map(map) => {
-            let entries: Vec<(Key, Val)> = map.0.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+            let entries: Vec<(Key, Val)> =
+                map.0.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
             let entries = if style.sort_keys { by_key(entries)? } else { entries };
             out.push('{');
             for (at, (key, item)) in entries.iter().enumerate() {

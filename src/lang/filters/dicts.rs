@@ -153,7 +153,8 @@ fn dict2items(cx: &mut Cx, mut args: Args) -> Res {
     args.done()?;
     let entries = entries(cx, "dict2items", &map)?;
     cx.burn(entries.len())?;
-    let made = entries.into_iter().map(|(key, value)| Val::map([(key_name.clone(), key.val()), (value_name.clone(), value)]));
+    let made =
+        entries.into_iter().map(|(key, value)| Val::map([(key_name.clone(), key.val()), (value_name.clone(), value)]));
     Ok(Val::list(made.collect()))
 }
 

@@ -150,7 +150,10 @@ fn unpercent(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|two| std::str::from_utf8(two).ok()).and_then(|two| u8::from_str_radix(two, 16).ok());
+        let code = after
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
         match (first, code) {
             (b'%', Some(code)) => {
                 bytes.push(code);
@@ -189,7 +192,8 @@ fn url_parts(url: &str) -> [(&'static str, Val); 9] {
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_scheme = |scheme: &str| scheme.chars().all(|one| one.is_ascii_alphanumeric() || "+.-".contains(one));
-    let (scheme, rest) = rest.split_once(':').filter(|(scheme, _)| is_scheme(scheme) && !scheme.is_empty()).unwrap_or(("", rest));
+    let (scheme, rest) =
+        rest.split_once(':').filter(|(scheme, _)| is_scheme(scheme) && !scheme.is_empty()).unwrap_or(("", rest));
     let (netloc, path) = match rest.strip_prefix("//") {
         Some(after) => after.split_at(after.find('/').unwrap_or(after.len())),
         None => ("", rest),

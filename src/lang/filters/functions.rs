@@ -102,6 +102,7 @@ fn lookup(cx: &mut Cx, mut args: Args) -> Res {
     if let [one] = &found[..] {
         return Ok(one.clone());
     }
-    let texts: Vec<&str> = found.iter().filter_map(|one| if let Val::Str(text) = one { Some(&**text) } else { None }).collect();
+    let texts: Vec<&str> =
+        found.iter().filter_map(|one| if let Val::Str(text) = one { Some(&**text) } else { None }).collect();
     if texts.len() == found.len() { Ok(Val::str(texts.join(","))) } else { Ok(Val::list(found)) }
 }

@@ -332,19 +332,30 @@ fn product(cx: &mut Cx, mut args: Args) -> Res {
         None => 1,
         _ => return fail("`product` needs a `repeat` from 0 to 16"),
     };
-    let lists = lists(cx, &mut args)?.repeat(repeat);
+    let once = lists(cx, &mut args)?;
+    let lists: Vec<&Vec<Val>> = std::iter::repeat_n(&once, repeat).flatten().collect();
     args.done()?;
     let mut rows: Vec<Vec<Val>> = vec![Vec::new()];
     for list in &lists {
         let count = rows.len().saturating_mul(list.len());
         cx.burn(count.saturating_mul(lists.len()))?;
-        rows = rows.iter().flat_map(|row| list.iter().map(|item| [&row[..], &[item.clone()]].concat())).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| list.iter().map(|item| [&row[..], std::slice::from_ref(item)].concat()))
+            .collect();
     }
     Ok(Val::list(rows.into_iter().map(Val::tuple).collect()))
 }
 
 /// All ways to pick `left` more positions: in any order, or rising only.
-fn picks(cx: &mut Cx, count: usize, left: usize, rising: bool, row: &mut Vec<usize>, rows: &mut Vec<Vec<usize>>) -> Res<()> {
+fn picks(
+    cx: &mut Cx,
+    count: usize,
+    left: usize,
+    rising: bool,
+    row: &mut Vec<usize>,
+    rows: &mut Vec<Vec<usize>>,
+) -> Res<()> {
     if left == 0 {
         cx.burn(row.len() + 1)?;
         rows.push(row.clone());
@@ -366,7 +377,9 @@ fn picked(cx: &mut Cx, mut args: Args, rising: bool) -> Res {
     let items = args.list(cx, "value")?;
     let size = args.int_or("r", items.len() as i128)?;
     args.done()?;
-    let Some(size) = usize::try_from(size).ok().filter(|size| *size <= items.len()) else { return Ok(Val::list(vec![])) };
+    let Some(size) = usize::try_from(size).ok().filter(|size| *size <= items.len()) else {
+        return Ok(Val::list(vec![]));
+    };
     let mut rows = Vec::new();
     picks(cx, items.len(), size, rising, &mut Vec::new(), &mut rows)?;
     Ok(Val::list(rows.iter().map(|row| Val::tuple(row.iter().map(|at| items[*at].clone()).collect())).collect()))

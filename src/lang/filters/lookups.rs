@@ -67,7 +67,9 @@ pub(crate) fn unknown(name: &str) -> Option<Diagnostic> {
     }
     Some(match UNSUPPORTED.iter().find(|(one, _)| *one == short) {
         Some((_, help)) => Diagnostic::error(format!("the lookup `{name}` is unsupported")).help(*help),
-        None => Diagnostic::error(format!("unknown lookup `{name}`")).suggest(short, LOOKUPS.iter().map(|(one, _)| *one)),
+        None => {
+            Diagnostic::error(format!("unknown lookup `{name}`")).suggest(short, LOOKUPS.iter().map(|(one, _)| *one))
+        }
     })
 }
 
@@ -266,7 +268,11 @@ fn indexed_items(cx: &mut Cx, args: Args) -> Res<Vec<Val>> {
 fn lists(cx: &mut Cx, args: &mut Args) -> Res<Vec<Vec<Val>>> {
     let mut found = Vec::new();
     for list in args.rest() {
-        found.push(if list.type_name() == "list" || list.type_name() == "tuple" { cx.items(&list)? } else { vec![list] });
+        found.push(if list.type_name() == "list" || list.type_name() == "tuple" {
+            cx.items(&list)?
+        } else {
+            vec![list]
+        });
     }
     Ok(found)
 }
@@ -277,7 +283,10 @@ fn nested(cx: &mut Cx, mut args: Args) -> Res<Vec<Val>> {
     let mut rows: Vec<Vec<Val>> = vec![Vec::new()];
     for list in &lists {
         cx.burn(rows.len().saturating_mul(list.len()).saturating_mul(lists.len()))?;
-        rows = rows.iter().flat_map(|row| list.iter().map(|item| [&row[..], &[item.clone()]].concat())).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| list.iter().map(|item| [&row[..], std::slice::from_ref(item)].concat()))
+            .collect();
     }
     Ok(rows.into_iter().map(Val::list).collect())
 }
@@ -302,8 +311,25 @@ fn subelements(cx: &mut Cx, mut args: Args) -> Res<Vec<Val>> {
         named.push((Arc::from("skip_missing"), skip));
     }
     let Some(filter) = crate::lang::filters::filter("subelements") else { return Ok(Vec::new()) };
+    let path = plain.get(1).map_or_else(String::new, Val::to_text);
     let made = cx.filter(filter, Args::new("subelements", plain, named))?;
-    cx.items(&made)
+    let mut rows = cx.items(&made)?;
+    // The lookup takes the list out of the item; the filter leaves it in.
+    for row in rows.iter_mut().filter(|_| !path.contains('.')) {
+        if let Val::Tuple(pair) = row
+            && let [Val::Map(map), element] = &pair[..]
+        {
+            let rest = map
+                .0
+                .borrow()
+                .iter()
+                .filter(|(key, _)| key.name() != path)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<Vec<_>>();
+            *row = Val::tuple(vec![Val::map(rest), element.clone()]);
+        }
+    }
+    Ok(rows)
 }
 
 fn fileglob(cx: &mut Cx, mut args: Args) -> Res<Vec<Val>> {
@@ -349,13 +375,18 @@ fn in_paths(cx: &mut Cx, files: Option<Val>, paths: Option<Val>) -> Res<Vec<Stri
     let mut texts = |value: Option<Val>| match value {
         None => Ok(Vec::new()),
         Some(Val::Str(text)) => Ok(text.split([',', ';']).map(|one| one.trim().to_string()).collect()),
-        Some(list) => cx.items(&list)?.iter().map(|one| cx.text(one).map(|text| text.to_string())).collect::<Res<Vec<_>>>(),
+        Some(list) => {
+            cx.items(&list)?.iter().map(|one| cx.text(one).map(|text| text.to_string())).collect::<Res<Vec<_>>>()
+        }
     };
     let (files, paths) = (texts(files)?, texts(paths)?);
     if paths.is_empty() {
         return Ok(files);
     }
-    Ok(paths.iter().flat_map(|path| files.iter().map(move |file| format!("{}/{file}", path.trim_end_matches('/')))).collect())
+    Ok(paths
+        .iter()
+        .flat_map(|path| files.iter().map(move |file| format!("{}/{file}", path.trim_end_matches('/'))))
+        .collect())
 }
 
 /// Numbers as text: `start=1 end=5 stride=2 format=host%02d`, or short `1-5/2:host%02d`.
@@ -385,7 +416,9 @@ fn sequence(cx: &mut Cx, mut args: Args) -> Res<Vec<Val>> {
             "stride" => stride = Some(number()?),
             "count" => count = Some(number()?),
             "format" => shape.clone_from(value),
-            other => return fail(format!("`sequence` has no option `{other}`; it has start, end, stride, count, format")),
+            other => {
+                return fail(format!("`sequence` has no option `{other}`; it has start, end, stride, count, format"));
+            }
         }
     }
     let stride = stride.unwrap_or(if end.is_some_and(|end| end < start) { -1 } else { 1 });

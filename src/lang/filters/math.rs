@@ -154,7 +154,9 @@ fn human_to_bytes(_: &mut Cx, mut args: Args) -> Res {
     let end = trimmed.find(|one: char| !one.is_ascii_digit() && one != '.').unwrap_or(trimmed.len());
     let (digits, unit) = trimmed.split_at(end);
     let unit = if unit.trim().is_empty() { default.as_deref().unwrap_or("B") } else { unit.trim() };
-    let Ok(number) = digits.parse::<f64>() else { return fail(format!("`{text}` is no size: write `10 MB` or `1.5G`")) };
+    let Ok(number) = digits.parse::<f64>() else {
+        return fail(format!("`{text}` is no size: write `10 MB` or `1.5G`"));
+    };
     let letter = unit.chars().next().unwrap_or('B').to_ascii_uppercase();
     let Some((_, size)) = UNITS.iter().find(|(one, _)| *one == letter) else {
         return fail(format!("`{text}` has the unknown unit `{unit}`; known are Y, Z, E, P, T, G, M, K and B"));
@@ -291,7 +293,8 @@ fn seeded(args: &mut Args) -> Res<Chance> {
     match args.take("seed") {
         Some(seed) if !matches!(seed, Val::None) => Ok(Chance::seeded(&seed)),
         _ => {
-            let fault = Diagnostic::error(format!("`{}` without a seed is unsupported: each run would differ", args.what));
+            let fault =
+                Diagnostic::error(format!("`{}` without a seed is unsupported: each run would differ", args.what));
             Err(fault.help("write `seed=inventory_hostname`: another value for each host, the same in each run").into())
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of syntax: each gets its arguments as values and gives a value.
 
+mod address;
 pub(crate) mod choice;
 pub(crate) mod core;
 pub(crate) mod data;
@@ -159,16 +160,16 @@ fn missing<'n>(
     kind: &str,
     name: &str,
     known: impl Iterator<Item = &'n str>,
-    unsupported: Option<&&'static str>,
+    unsupported: Option<&'static str>,
 ) -> Diagnostic {
     match unsupported {
-        Some(help) => Diagnostic::error(format!("the {kind} `{name}` is unsupported")).help(**help),
+        Some(help) => Diagnostic::error(format!("the {kind} `{name}` is unsupported")).help(help),
         None => Diagnostic::error(format!("unknown {kind} `{name}`")).suggest(short(name), known),
     }
 }
 
-fn find(list: &'static [(&str, &'static str)], name: &str) -> Option<&'static &'static str> {
-    list.iter().find(|(one, _)| *one == short(name)).map(|(_, help)| help)
+fn find(list: &'static [(&str, &'static str)], name: &str) -> Option<&'static str> {
+    list.iter().find(|(one, _)| *one == short(name)).map(|(_, help)| *help)
 }
 
 pub(crate) fn no_filter(name: &str) -> Diagnostic {
@@ -179,7 +180,7 @@ pub(crate) fn no_test(name: &str) -> Diagnostic {
     missing("test", name, TESTS.keys().copied(), None)
 }
 
-pub(crate) fn unsupported_function(name: &str) -> Option<&'static &'static str> {
+pub(crate) fn unsupported_function(name: &str) -> Option<&'static str> {
     find(UNSUPPORTED_FUNCTIONS, name)
 }
 

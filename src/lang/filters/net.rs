@@ -2,14 +2,18 @@
 //!
 //! Works on text alone; no name is resolved.
 
-use std::net::IpAddr;
 use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::lang::filters::Filter;
 use crate::lang::filters::Test;
+use crate::lang::filters::address::Net;
+use crate::lang::filters::address::is_link_local;
+use crate::lang::filters::address::is_loopback;
+use crate::lang::filters::address::is_multicast;
+use crate::lang::filters::address::is_private;
+use crate::lang::filters::address::is_special;
 use crate::lang::template::call::Args;
 use crate::lang::template::python::Number;
 use crate::lang::template::scope::Cx;
@@ -43,125 +47,6 @@ pub(super) const TESTS: &[Test] = &[
         Ok(Net::parse(&inner).zip(Net::parse(&outer)).is_some_and(|(inner, outer)| outer.contains(&inner)))
     }),
 ];
-
-/// An address with the length of its network's prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Net {
-    value: u128,
-    prefix: u32,
-    /// 32 or 128
-    bits: u32,
-    /// Whether the text says a prefix.
-    slash: bool,
-}
-
-impl Net {
-    fn parse(text: &str) -> Option<Net> {
-        let text = text.trim();
-        let (address, suffix) = text.split_once('/').map_or((text, None), |(address, suffix)| (address, Some(suffix)));
-        let (value, bits) = match address.parse().ok()? {
-            IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
-            IpAddr::V6(address) => (u128::from(address), 128),
-        };
-        let prefix = match suffix {
-            None => bits,
-            Some(suffix) => match suffix.parse::<u32>() {
-                Ok(prefix) => prefix,
-                Err(_) => mask_length(suffix)?,
-            },
-        };
-        (prefix <= bits).then_some(Net { value, prefix, bits, slash: suffix.is_some() })
-    }
-
-    fn version(&self) -> i128 {
-        if self.bits == 32 { 4 } else { 6 }
-    }
-
-    fn hostmask(&self) -> u128 {
-        let host_bits = self.bits - self.prefix;
-        if host_bits == 128 { u128::MAX } else { (1 << host_bits) - 1 }
-    }
-
-    fn netmask(&self) -> u128 {
-        let all = if self.bits == 128 { u128::MAX } else { (1 << self.bits) - 1 };
-        all & !self.hostmask()
-    }
-
-    fn network(&self) -> u128 {
-        self.value & self.netmask()
-    }
-
-    fn last(&self) -> u128 {
-        self.network() | self.hostmask()
-    }
-
-    fn show(&self, value: u128) -> String {
-        match self.bits {
-            32 => Ipv4Addr::from(u32::try_from(value).unwrap_or(0)).to_string(),
-            _ => Ipv6Addr::from(value).to_string(),
-        }
-    }
-
-    fn address(&self) -> String {
-        self.show(self.value)
-    }
-
-    fn with_prefix(&self, value: u128) -> String {
-        format!("{}/{}", self.show(value), self.prefix)
-    }
-
-    /// As it was given.
-    fn text(&self) -> String {
-        if self.slash { self.with_prefix(self.value) } else { self.address() }
-    }
-
-    fn is_single(&self) -> bool {
-        self.prefix == self.bits
-    }
-
-    fn is_point_to_point(&self) -> bool {
-        self.bits - self.prefix == 1
-    }
-
-    /// A network's own address, rather than a host's in it.
-    fn is_network(&self) -> bool {
-        self.slash && !self.is_single() && self.value == self.network()
-    }
-
-    /// Whether a host may have the address.
-    fn is_host(&self) -> bool {
-        !self.is_network() || self.is_point_to_point()
-    }
-
-    fn contains(&self, other: &Net) -> bool {
-        self.bits == other.bits && other.network() >= self.network() && other.last() <= self.last()
-    }
-
-    /// The first and last address a host may have.
-    fn usable(&self) -> Option<(u128, u128)> {
-        match self.bits - self.prefix {
-            0 => None,
-            1 => Some((self.network(), self.last())),
-            _ => Some((self.network() + 1, self.last() - 1)),
-        }
-    }
-
-    /// The address at a position of the network, from its end when negative.
-    fn at(&self, index: i128) -> Option<u128> {
-        let found = if index < 0 {
-            self.last().checked_sub(index.unsigned_abs() - 1)?
-        } else {
-            self.network().checked_add(index.unsigned_abs())?
-        };
-        (found >= self.network() && found <= self.last()).then_some(found)
-    }
-}
-
-fn mask_length(mask: &str) -> Option<u32> {
-    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-    let ones = mask.leading_ones();
-    (mask.count_ones() == ones || mask == 0).then_some(ones)
-}
 
 /// A value that may stand for an address.
 fn parse(value: &Val) -> Option<Net> {
@@ -202,11 +87,50 @@ fn each(_: &mut Cx, mut args: Args, version: Option<i128>) -> Res {
 }
 
 const QUERIES: &[&str] = &[
-    "address", "address/prefix", "bool", "broadcast", "cidr", "first_usable", "gateway", "host", "host/prefix", "hostmask",
-    "hostnet", "int", "ip", "ip/prefix", "ip_netmask", "ipv4", "ipv6", "last_usable", "link-local", "loopback", "multicast",
-    "net", "netmask", "network", "network/prefix", "network_id", "network_netmask", "next_usable", "peer", "prefix",
-    "previous_usable", "private", "public", "range_usable", "revdns", "router", "size", "size_usable", "subnet", "type",
-    "unicast", "version", "wildcard", "wrap",
+    "address",
+    "address/prefix",
+    "bool",
+    "broadcast",
+    "cidr",
+    "first_usable",
+    "gateway",
+    "host",
+    "host/prefix",
+    "hostmask",
+    "hostnet",
+    "int",
+    "ip",
+    "ip/prefix",
+    "ip_netmask",
+    "ipv4",
+    "ipv6",
+    "last_usable",
+    "link-local",
+    "loopback",
+    "multicast",
+    "net",
+    "netmask",
+    "network",
+    "network/prefix",
+    "network_id",
+    "network_netmask",
+    "next_usable",
+    "peer",
+    "prefix",
+    "previous_usable",
+    "private",
+    "public",
+    "range_usable",
+    "revdns",
+    "router",
+    "size",
+    "size_usable",
+    "subnet",
+    "type",
+    "unicast",
+    "version",
+    "wildcard",
+    "wrap",
 ];
 
 fn usable(net: &Net) -> Res<Option<(u128, u128)>> {
@@ -247,13 +171,18 @@ fn ask(net: &Net, query: &Val) -> Res {
         }
         "network_netmask" => text(format!("{} {}", net.show(net.network()), net.show(net.netmask()))),
         "net" => some(net.is_network(), net.with_prefix(net.network())),
-        "size" => Ok(i128::try_from(net.hostmask()).ok().and_then(|size| size.checked_add(1)).map_or(Val::None, Val::Int)),
-        "size_usable" => Ok(Val::Int(net.usable().map_or(0, |(first, last)| i128::try_from(last - first).unwrap_or(0) + 1))),
+        "size" => {
+            Ok(i128::try_from(net.hostmask()).ok().and_then(|size| size.checked_add(1)).map_or(Val::None, Val::Int))
+        }
+        "size_usable" => {
+            Ok(Val::Int(net.usable().map_or(0, |(first, last)| i128::try_from(last - first).unwrap_or(0) + 1)))
+        }
         "type" => text(if net.is_network() { "network".into() } else { "address".into() }),
         "version" => Ok(Val::Int(net.version())),
         "bool" => Ok(Val::Bool(true)),
         "int" if net.slash => text(format!("{}/{}", net.value, net.prefix)),
-        "int" => i128::try_from(net.value).map_or_else(|_| fail("the address does not fit an integer: unsupported"), |int| Ok(Val::Int(int))),
+        "int" => i128::try_from(net.value)
+            .map_or_else(|_| fail("the address does not fit an integer: unsupported"), |int| Ok(Val::Int(int))),
         "ipv4" => or_false(net.bits == 32, net.text()),
         "ipv6" if net.bits == 32 => {
             let mapped = Ipv4Addr::from(u32::try_from(net.value).unwrap_or(0)).to_ipv6_mapped();
@@ -263,7 +192,8 @@ fn ask(net: &Net, query: &Val) -> Res {
         "wrap" => text(wrapped(net)),
         "revdns" => text(reverse_name(net)),
         "range_usable" => {
-            Ok(usable(net)?.map_or(Val::None, |(first, last)| Val::str(format!("{}-{}", net.show(first), net.show(last)))))
+            Ok(usable(net)?
+                .map_or(Val::None, |(first, last)| Val::str(format!("{}-{}", net.show(first), net.show(last)))))
         }
         "first_usable" => Ok(usable(net)?.map_or(Val::None, |(first, _)| Val::str(net.show(first)))),
         "last_usable" => Ok(usable(net)?.map_or(Val::None, |(_, last)| Val::str(net.show(last)))),
@@ -280,7 +210,9 @@ fn ask(net: &Net, query: &Val) -> Res {
         "multicast" => some(is_multicast(net), net.text()),
         "unicast" => some(!is_multicast(net), net.text()),
         "link-local" | "lladdr" => some(is_link_local(net), net.text()),
-        other => Err(Diagnostic::error(format!("`ipaddr` knows no query `{other}`")).suggest(other, QUERIES.iter().copied()).into()),
+        other => Err(Diagnostic::error(format!("`ipaddr` knows no query `{other}`"))
+            .suggest(other, QUERIES.iter().copied())
+            .into()),
     }
 }
 
@@ -292,7 +224,8 @@ fn position(net: &Net, index: i128) -> Res {
 }
 
 fn beside(net: &Net, step: i128, usable: Option<(u128, u128)>) -> Val {
-    let moved = if step < 0 { net.value.checked_sub(step.unsigned_abs()) } else { net.value.checked_add(step.unsigned_abs()) };
+    let moved =
+        if step < 0 { net.value.checked_sub(step.unsigned_abs()) } else { net.value.checked_add(step.unsigned_abs()) };
     match (usable, moved) {
         (Some((first, last)), Some(moved)) if moved >= first && moved <= last => Val::str(net.show(moved)),
         _ => Val::None,
@@ -314,35 +247,6 @@ fn reverse_name(net: &Net) -> String {
     }
     let parts: Vec<String> = (0..32).map(|at| format!("{:x}", (net.value >> (4 * at)) & 15)).collect();
     format!("{}.ip6.arpa.", parts.join("."))
-}
-
-fn v4(net: &Net) -> Option<Ipv4Addr> {
-    (net.bits == 32).then(|| Ipv4Addr::from(u32::try_from(net.value).unwrap_or(0)))
-}
-
-fn is_loopback(net: &Net) -> bool {
-    v4(net).map_or_else(|| Ipv6Addr::from(net.value).is_loopback(), |address| address.is_loopback())
-}
-
-fn is_multicast(net: &Net) -> bool {
-    v4(net).map_or_else(|| Ipv6Addr::from(net.value).is_multicast(), |address| address.is_multicast())
-}
-
-fn is_link_local(net: &Net) -> bool {
-    v4(net).map_or_else(|| Ipv6Addr::from(net.value).is_unicast_link_local(), |address| address.is_link_local())
-}
-
-/// Ranges that are not for the open internet, without loopback, multicast and link-local ones.
-const PRIVATE: [&str; 8] = [
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "2001:db8::/32", "fec0::/10",
-];
-
-fn is_private(net: &Net) -> bool {
-    is_loopback(net) || is_link_local(net) || PRIVATE.iter().any(|range| Net::parse(range).is_some_and(|range| range.contains(net)))
-}
-
-fn is_special(net: &Net) -> bool {
-    is_private(net) || is_multicast(net) || net.value == 0 || v4(net).is_some_and(|address| address.octets()[0] >= 240)
 }
 
 fn ipwrap(_: &mut Cx, mut args: Args) -> Res {
@@ -369,7 +273,11 @@ fn ipsubnet(_: &mut Cx, mut args: Args) -> Res {
     let Ok(prefix) = query.parse::<u32>() else {
         let Some(outer) = Net::parse(&query) else { return invalid(&Val::str(query)) };
         if !outer.contains(&net) {
-            return fail(format!("{} is not in the network {}", net.with_prefix(net.network()), outer.with_prefix(outer.network())));
+            return fail(format!(
+                "{} is not in the network {}",
+                net.with_prefix(net.network()),
+                outer.with_prefix(outer.network())
+            ));
         }
         let distance = net.network() - outer.network();
         let place = distance.checked_shr(net.bits - net.prefix).unwrap_or(0) + 1;
@@ -453,7 +361,9 @@ fn within(mut args: Args, usable_only: bool) -> Res {
     args.done()?;
     let Some((outer, inner)) = parse(&outer).zip(parse(&inner)) else { return Ok(Val::Bool(false)) };
     let contained = match outer.usable().filter(|_| usable_only) {
-        Some((first, last)) if inner.is_single() => inner.value >= first && inner.value <= last && outer.bits == inner.bits,
+        Some((first, last)) if inner.is_single() => {
+            inner.value >= first && inner.value <= last && outer.bits == inner.bits
+        }
         _ => outer.contains(&inner),
     };
     Ok(Val::Bool(contained))

@@ -58,7 +58,9 @@ fn compile(pattern: &str, flags: Flags) -> Res<Regex> {
             all.insert(key, regex.clone());
             Ok(regex)
         }
-        Err(regex::Error::CompiledTooBig(_)) => fail(format!("the regular expression `{pattern}` is too large: unsupported")),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            fail(format!("the regular expression `{pattern}` is too large: unsupported"))
+        }
         Err(error) => {
             let text = error.to_string();
             let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
@@ -124,7 +126,9 @@ fn translate(pattern: &str) -> Res<String> {
             }
             '{' if !in_class && !is_repetition(after) => out.push_str("\\{"),
             '{' if !in_class && after.starts_with(',') => out.push_str("{0"),
-            '}' if !in_class && !out.ends_with(|last: char| last.is_ascii_digit() || last == ',') => out.push_str("\\}"),
+            '}' if !in_class && !out.ends_with(|last: char| last.is_ascii_digit() || last == ',') => {
+                out.push_str("\\}")
+            }
             other => out.push(other),
         }
     }
@@ -274,6 +278,7 @@ fn search(_: &mut Cx, mut args: Args) -> Res {
     let wanted = args.rest();
     args.done()?;
     let regex = compile(&pattern, Flags { ignore_case, multiline })?;
+    let Some(captures) = regex.captures(&text) else { return Ok(Val::None) };
     let mut groups = Vec::new();
     for one in &wanted {
         match replacement(&one.to_text(), &regex)?.into_iter().find(|piece| !matches!(piece, Piece::Text(_))) {
@@ -281,7 +286,6 @@ fn search(_: &mut Cx, mut args: Args) -> Res {
             None => return fail(format!("`{}` is no group: write `\\\\1` or `\\\\g<name>`", one.to_text())),
         }
     }
-    let Some(captures) = regex.captures(&text) else { return Ok(Val::None) };
     if groups.is_empty() {
         return Ok(group_text(&captures, 0));
     }

@@ -25,8 +25,12 @@ pub(super) const TESTS: &[Test] = &[
     Test::shallow("float", |_, args| of(args, |value| matches!(value, Val::Float(_)))),
     Test::shallow("number", |_, args| of(args, |value| value.number().is_some())),
     Test::shallow("mapping", |_, args| of(args, |value| value.type_name() == "dict")),
-    Test::shallow("sequence", |_, args| of(args, |value| ["str", "list", "tuple", "dict"].contains(&value.type_name()))),
-    Test::shallow("iterable", |_, args| of(args, |value| ["str", "list", "tuple", "dict"].contains(&value.type_name()))),
+    Test::shallow("sequence", |_, args| {
+        of(args, |value| ["str", "list", "tuple", "dict"].contains(&value.type_name()))
+    }),
+    Test::shallow("iterable", |_, args| {
+        of(args, |value| ["str", "list", "tuple", "dict"].contains(&value.type_name()))
+    }),
     Test::shallow("callable", |_, args| of(args, |value| matches!(value, Val::Callable(_) | Val::Loop(_)))),
     Test::shallow("escaped", |_, args| of(args, |_| false)),
     Test::shallow("lower", |_, args| of(args, |value| value.to_text().chars().all(|one| !one.is_uppercase()))),
@@ -36,7 +40,7 @@ pub(super) const TESTS: &[Test] = &[
     Test::deep("odd", |_, args| whole(args).map(|value| value.rem_euclid(2) == 1)),
     Test::deep("divisibleby", divisibleby),
     Test::deep("sameas", sameas),
-    Test::shallow("truthy", |cx, args| truthy(cx, args)),
+    Test::shallow("truthy", truthy),
     Test::shallow("falsy", |cx, args| truthy(cx, args).map(|yes| !yes)),
     Test::shallow("in", |cx, args| contained(cx, args, false)),
     Test::shallow("contains", |cx, args| contained(cx, args, true)),
@@ -76,6 +80,7 @@ pub(super) const TESTS: &[Test] = &[
     Test::shallow("skip", |cx, args| result(cx, args, "skipped")),
     Test::shallow("unreachable", |cx, args| result(cx, args, "unreachable")),
     Test::shallow("reachable", |cx, args| result(cx, args, "unreachable").map(|yes| !yes)),
+    Test::shallow("timedout", timedout),
     Test::shallow("started", |cx, args| result(cx, args, "started")),
     Test::shallow("finished", |cx, args| result(cx, args, "finished")),
     Test::deep("abs", |_, args| of(args, |value| value.to_text().starts_with('/'))),
@@ -85,10 +90,14 @@ pub(super) const TESTS: &[Test] = &[
     Test::deep("link", |cx, args| path(cx, args, |files, path| files.is_link(path))),
     Test::deep("is_file", |cx, args| path(cx, args, |files, path| files.kind(path) == Some(PathKind::File))),
     Test::deep("is_dir", |cx, args| path(cx, args, |files, path| files.kind(path) == Some(PathKind::Directory))),
-    Test::deep("url", |_, args| of(args, |value| scheme(&value.to_text()).is_some_and(|(_, rest)| rest.starts_with("//")))),
+    Test::deep("url", |_, args| {
+        of(args, |value| scheme(&value.to_text()).is_some_and(|(_, rest)| rest.starts_with("//")))
+    }),
     Test::deep("uri", |_, args| of(args, |value| scheme(&value.to_text()).is_some())),
     Test::deep("urn", |_, args| of(args, |value| scheme(&value.to_text()).is_some_and(|(name, _)| name == "urn"))),
-    Test::shallow("vault_encrypted", |_, args| of(args, |value| matches!(value, Val::Str(text) if text.starts_with("$ANSIBLE_VAULT;")))),
+    Test::shallow("vault_encrypted", |_, args| {
+        of(args, |value| matches!(value, Val::Str(text) if text.starts_with("$ANSIBLE_VAULT;")))
+    }),
 ];
 
 fn of(mut args: Args, holds: fn(&Val) -> bool) -> Res<bool> {
@@ -195,6 +204,20 @@ fn changed(cx: &mut Cx, mut args: Args) -> Res<bool> {
     flag(cx, &value, "changed")
 }
 
+/// The task ran out of time: `timedout` holds for how long.
+fn timedout(cx: &mut Cx, mut args: Args) -> Res<bool> {
+    let value = task_result(&mut args)?;
+    args.done()?;
+    let found = cx.item(&value, &Val::str("timedout"), &(0..0))?;
+    match found {
+        Val::Undefined(_) => Ok(false),
+        found => {
+            let period = cx.item(&found, &Val::str("period"), &(0..0))?;
+            if matches!(period, Val::Undefined(_)) { Ok(false) } else { cx.truth(&period) }
+        }
+    }
+}
+
 fn path(cx: &mut Cx, mut args: Args, holds: fn(&dyn Files, &std::path::Path) -> bool) -> Res<bool> {
     let path = args.text("path")?;
     let what = args.what.clone();
@@ -213,8 +236,11 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     (right && !rest.is_empty()).then_some((name, rest))
 }
 
+/// A piece of a version: what kind, then its number or its word.
+type Piece = (u8, u128, String);
+
 /// A version cut into numbers and words; a word comes after a number.
-fn loose(version: &str) -> Vec<(u8, u128, String)> {
+fn loose(version: &str) -> Vec<Piece> {
     let mut parts = Vec::new();
     let mut rest = version;
     while let Some(first) = rest.chars().next() {
@@ -225,13 +251,17 @@ fn loose(version: &str) -> Vec<(u8, u128, String)> {
         if part == "." {
             continue;
         }
-        parts.push(if digit { (0, part.parse().unwrap_or(u128::MAX), String::new()) } else { (1, 0, part.to_string()) });
+        parts.push(if digit {
+            (0, part.parse().unwrap_or(u128::MAX), String::new())
+        } else {
+            (1, 0, part.to_string())
+        });
     }
     parts
 }
 
 /// Semantic versions: what is before a release is less than it; build data does not count.
-fn semver(version: &str) -> Res<(Vec<u128>, Vec<(u8, u128, String)>)> {
+fn semver(version: &str) -> Res<(Vec<u128>, Vec<Piece>)> {
     let bare = version.split('+').next().unwrap_or_default();
     let (core, pre) = bare.split_once('-').map_or((bare, None), |(core, pre)| (core, Some(pre)));
     let numbers: Result<Vec<u128>, _> = core.split('.').map(str::parse).collect();

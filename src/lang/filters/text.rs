@@ -33,7 +33,9 @@ pub(super) const FILTERS: &[Filter] = &[
     Filter::deep("center", center),
     Filter::deep("format", format_filter),
     Filter::deep("comment", comment),
-    Filter::deep("pprint", |_, mut args| Ok(Val::str(crate::lang::template::python::repr(&listed(&args.need("value")?))))),
+    Filter::deep("pprint", |_, mut args| {
+        Ok(Val::str(crate::lang::template::python::repr(&listed(&args.need("value")?))))
+    }),
 ];
 
 fn simple(mut args: Args, change: fn(&str) -> String) -> Res {
@@ -44,7 +46,9 @@ fn simple(mut args: Args, change: fn(&str) -> String) -> Res {
 
 pub(crate) fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect())
 }
 
 /// Every word begins with a capital; a word ends at what is neither letter, digit nor apostrophe.
@@ -63,7 +67,8 @@ pub(crate) fn title(text: &str) -> String {
 }
 
 pub(crate) fn swapcase(text: &str) -> String {
-    let swap = |one: char| if one.is_uppercase() { one.to_lowercase().to_string() } else { one.to_uppercase().to_string() };
+    let swap =
+        |one: char| if one.is_uppercase() { one.to_lowercase().to_string() } else { one.to_uppercase().to_string() };
     text.chars().map(swap).collect()
 }
 
@@ -349,7 +354,8 @@ fn comment(_: &mut Cx, mut args: Args) -> Res {
         let known: Vec<_> = STYLES.iter().map(|(name, ..)| *name).collect();
         return fail(format!("`comment` knows no style `{style}`, only {}", known.join(", ")));
     };
-    let mut option = |name: &str, default: &str| args.text_if(name).map_or_else(|| default.to_string(), |one| one.to_string());
+    let mut option =
+        |name: &str, default: &str| args.text_if(name).map_or_else(|| default.to_string(), |one| one.to_string());
     let decoration = option("decoration", decoration);
     let beginning = option("beginning", beginning);
     let end = option("end", end);

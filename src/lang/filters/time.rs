@@ -14,7 +14,18 @@ pub(super) const FILTERS: &[Filter] = &[Filter::deep("strftime", strftime), Filt
 const SECOND: i128 = 1_000_000;
 const DAY: i128 = 86_400 * SECOND;
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
@@ -81,7 +92,9 @@ impl Moment {
 
     pub(crate) fn strftime(self, format: &str) -> Res<String> {
         let fields = self.fields();
-        let name = |names: &[&'static str], at: i128| usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or("");
+        let name = |names: &[&'static str], at: i128| {
+            usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or("")
+        };
         let twelve = |hour: i128| if hour % 12 == 0 { 12 } else { hour % 12 };
         let mut out = String::new();
         let mut chars = format.chars();
@@ -335,7 +348,20 @@ fn strptime(text: &str, format: &str) -> Res<Option<Moment>> {
     if let Some(afternoon) = afternoon {
         hour = hour % 12 + if afternoon { 12 } else { 0 };
     }
-    let lengths = [31, 28 + i128::from((year % 4 == 0 && year % 100 != 0) || year % 400 == 0), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let lengths = [
+        31,
+        28 + i128::from((year % 4 == 0 && year % 100 != 0) || year % 400 == 0),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     let longest = usize::try_from(month - 1).ok().and_then(|at| lengths.get(at)).copied().unwrap_or(0);
     if !rest.is_empty() || !(1..=longest).contains(&day) || hour > 23 || minute > 59 || second > 61 {
         return Ok(None);

@@ -234,22 +234,31 @@ fn is_plain(text: &str, within: Within) -> bool {
 /// Whether YAML 1.1 reads the text as something else than text.
 fn resolves(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let word = ["", "~", "null", "true", "false", "yes", "no", "on", "off", "=", "<<", ".nan", ".inf", "-.inf", "+.inf"];
+    let word =
+        ["", "~", "null", "true", "false", "yes", "no", "on", "off", "=", "<<", ".nan", ".inf", "-.inf", "+.inf"];
     let number = lower.trim_start_matches(['-', '+']);
     let digits = |text: &str| !text.is_empty() && text.chars().all(|one| one.is_ascii_digit() || one == '_');
     let float = number.split_once('.').is_some_and(|(whole, rest)| {
-        let (fraction, exponent) = rest.split_once('e').map_or((rest, None), |(fraction, exponent)| (fraction, Some(exponent)));
+        let (fraction, exponent) =
+            rest.split_once('e').map_or((rest, None), |(fraction, exponent)| (fraction, Some(exponent)));
         (digits(whole) || (whole.is_empty() && !fraction.is_empty()))
             && fraction.chars().all(|one| one.is_ascii_digit() || one == '_')
             && exponent.is_none_or(|exponent| exponent.starts_with(['+', '-']) && digits(&exponent[1..]))
     });
     let radix = ["0x", "0b"].iter().any(|mark| {
-        number.strip_prefix(mark).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|one| one.is_ascii_hexdigit() || one == '_'))
+        number
+            .strip_prefix(mark)
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|one| one.is_ascii_hexdigit() || one == '_'))
     });
     let sexagesimal = number.contains(':') && number.split(':').all(digits) && !number.starts_with('0');
     let date = text.len() >= 8
         && text.as_bytes().get(4) == Some(&b'-')
         && text.chars().all(|one| one.is_ascii_digit() || "-:. TtZz+".contains(one))
         && digits(&text[..4]);
-    word.contains(&lower.as_str()) || digits(number) && number.starts_with(|one: char| one.is_ascii_digit()) || float || radix || sexagesimal || date
+    word.contains(&lower.as_str())
+        || digits(number) && number.starts_with(|one: char| one.is_ascii_digit())
+        || float
+        || radix
+        || sexagesimal
+        || date
 }

@@ -123,10 +123,6 @@ impl Args {
         std::mem::take(&mut self.named)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.named.is_empty()
-    }
-
     /// Nothing is left over.
     pub(crate) fn done(self) -> Res<()> {
         if let Some((name, _)) = self.named.first() {
@@ -183,13 +179,7 @@ impl Cx<'_> {
         Ok(Ok(args))
     }
 
-    pub(crate) fn filter_expr(
-        &mut self,
-        input: Val,
-        name: &str,
-        filter: Option<&'static Filter>,
-        list: &[Arg],
-    ) -> Res {
+    pub(crate) fn filter_expr(&mut self, input: Val, name: &str, filter: Option<&'static Filter>, list: &[Arg]) -> Res {
         let Some(filter) = filter else { return Err(filters::no_filter(name).into()) };
         let args = self.arguments(name, Some(input), list)?;
         self.filter(filter, args)
@@ -220,7 +210,8 @@ impl Cx<'_> {
             if let ExprKind::Name(one) = &inner.kind
                 && &**one == "self"
             {
-                return self.call(&Val::Callable(Rc::new(Callable::Block(name.clone(), 0))), Args::new(name, vec![], vec![]));
+                return self
+                    .call(&Val::Callable(Rc::new(Callable::Block(name.clone(), 0))), Args::new(name, vec![], vec![]));
             }
             let receiver = self.eval(inner)?;
             if marker(std::slice::from_ref(&receiver)).is_some() {

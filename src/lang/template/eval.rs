@@ -284,9 +284,9 @@ impl Cx<'_> {
     }
 
     fn compared(&mut self, first: &Expr, rest: &[(Compare, Expr)]) -> Res<bool> {
-        let mut left = need(self.eval(first)?)?;
+        let mut left = present(self.eval(first)?)?;
         for (op, right) in rest {
-            let right = need(self.eval(right)?)?;
+            let right = present(self.eval(right)?)?;
             if !self.compare(*op, &left, &right)? {
                 return Ok(false);
             }
@@ -349,6 +349,14 @@ pub(crate) fn need(value: Val) -> Res {
         Val::Undefined(absent) => Err(Stop::Undefined(absent)),
         Val::Unknown(pending) => Err(Stop::Unknown(pending)),
         other => Ok(other),
+    }
+}
+
+/// As [`need`]; what prints as nothing compares as nothing.
+fn present(value: Val) -> Res {
+    match value {
+        Val::Undefined(absent) if absent.blank => Ok(Val::None),
+        other => need(other),
     }
 }
 

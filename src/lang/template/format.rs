@@ -355,13 +355,17 @@ fn show_braces(shape: &Shape, value: &Val) -> Res<String> {
     let is_text = matches!(value, Val::Str(_));
     match (shape.letter, value.number()) {
         (None | Some('s'), None) => Ok(pad(shape, cut(shape, value.to_text()), false)),
-        (None, Some(Number::Int(int))) if !matches!(value, Val::Bool(_)) => Ok(pad(shape, integer(shape, int, 'd'), true)),
+        (None, Some(Number::Int(int))) if !matches!(value, Val::Bool(_)) => {
+            Ok(pad(shape, integer(shape, int, 'd'), true))
+        }
         (None, Some(Number::Float(float_value))) => Ok(match shape.precision {
             None => pad(shape, signed(shape, false, value.to_text()), true),
             Some(_) => pad(shape, float(shape, float_value, 'g'), true),
         }),
         (None, Some(_)) => Ok(pad(shape, value.to_text(), true)),
-        (Some(letter @ ('d' | 'x' | 'X' | 'o' | 'b')), Some(Number::Int(int))) => Ok(pad(shape, integer(shape, int, letter), true)),
+        (Some(letter @ ('d' | 'x' | 'X' | 'o' | 'b')), Some(Number::Int(int))) => {
+            Ok(pad(shape, integer(shape, int, letter), true))
+        }
         (Some('n'), Some(_)) => Ok(pad(shape, value.to_text(), true)),
         (Some(letter @ ('f' | 'F' | 'e' | 'E' | 'g' | 'G' | '%')), Some(number)) => {
             Ok(pad(shape, float(shape, number.float(), letter), true))

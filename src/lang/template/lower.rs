@@ -3,6 +3,7 @@
 //! Here live the differences between the parser and Ansible: backslashes in `{{ … }}` of a playbook are plain characters,
 //! and expressions have a depth limit, so that nothing later can exhaust the stack.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -87,6 +88,8 @@ pub(crate) fn parse(text: &str, mode: &Mode) -> Low<Unit> {
 
 fn parse_here(text: &str, mode: &Mode) -> Low<Unit> {
     let fault = |error: minijinja::Error| syntax_fault(text, &error);
+    let kept = if *mode == Mode::Expression { Cow::Borrowed(text) } else { keep_raw_newlines(text) };
+    let text = &*kept;
     let mut lower = Lower { text, raw: false, depth: 0 };
     let body = match mode {
         Mode::Expression => Body::Expression(lower.expr(&parse_expr(text).map_err(fault)?)?),
@@ -103,8 +106,27 @@ fn parse_here(text: &str, mode: &Mode) -> Low<Unit> {
     Ok(Unit { body })
 }
 
+/// Jinja keeps the newline after `{% raw %}` where the parser takes it away: `{% raw+%}`, as long, keeps it there too.
+fn keep_raw_newlines(text: &str) -> Cow<'_, str> {
+    let mut kept = Cow::Borrowed(text);
+    let mut from = 0;
+    while let Some(at) = text[from..].find("{%").map(|at| from + at) {
+        from = at + 2;
+        let inner = text[from..].trim_start_matches(['-', '+']).trim_start();
+        let Some(rest) = inner.strip_prefix("raw") else { continue };
+        let tail = rest.trim_start_matches([' ', '\t']);
+        if tail.starts_with("%}") && tail.len() < rest.len() {
+            let blank = text.len() - tail.len() - 1;
+            kept.to_mut().replace_range(blank..=blank, "+");
+        }
+        from = text[from..].find("endraw").map_or(text.len(), |end| from + end);
+    }
+    kept
+}
+
 fn config(style: &Style) -> Result<SyntaxConfig, minijinja::Error> {
-    let [block, variable, comment] = [&style.block, &style.variable, &style.comment].map(|[a, b]| (a.clone(), b.clone()));
+    let [block, variable, comment] =
+        [&style.block, &style.variable, &style.comment].map(|[a, b]| (a.clone(), b.clone()));
     SyntaxConfig::builder()
         .trim_blocks(style.trim_blocks)
         .lstrip_blocks(style.lstrip_blocks)
@@ -258,7 +280,9 @@ impl Lower<'_> {
         match expr {
             ast::Expr::Var(var) => Ok(Target::Name(Arc::from(var.id))),
             ast::Expr::GetAttr(attr) => Ok(Target::Attr(self.name(&attr.expr)?, Arc::from(attr.name))),
-            ast::Expr::List(list) => list.items.iter().map(|one| self.target(one)).collect::<Low<_>>().map(Target::Many),
+            ast::Expr::List(list) => {
+                list.items.iter().map(|one| self.target(one)).collect::<Low<_>>().map(Target::Many)
+            }
             ast::Expr::Tuple(list) => {
                 list.items.iter().map(|one| self.target(one)).collect::<Low<_>>().map(Target::Many)
             }
@@ -282,7 +306,23 @@ impl Lower<'_> {
         }
         let kind = self.kind(expr)?;
         self.depth -= 1;
-        Ok(Expr { at, kind })
+        let start = self.start(&kind).unwrap_or(at.start);
+        Ok(Expr { at: start..at.end.max(start), kind })
+    }
+
+    /// Where an expression really begins: the parser counts some from the token before, or from the last dot.
+    fn start(&self, kind: &ExprKind) -> Option<usize> {
+        match kind {
+            ExprKind::Attr(first, _)
+            | ExprKind::Item(first, _)
+            | ExprKind::Slice(first, _)
+            | ExprKind::Call(first, _) => Some(first.at.start),
+            ExprKind::And(first, _) | ExprKind::Or(first, _) | ExprKind::Binary(_, first, _) => Some(first.at.start),
+            ExprKind::Compare(first, _) => Some(first.at.start),
+            ExprKind::If(_, first, _) => Some(first.at.start),
+            ExprKind::Not(inner) if !self.text[..inner.at.start].trim_end().ends_with("not") => Some(inner.at.start),
+            _ => None,
+        }
     }
 
     fn kind(&mut self, expr: &ast::Expr) -> Low<ExprKind> {
@@ -312,9 +352,12 @@ impl Lower<'_> {
                 let input = one.expr.as_ref().map(|expr| self.boxed(expr)).transpose()?;
                 ExprKind::Filter(input, Arc::from(one.name), filters::filter(one.name), self.args(&one.args)?)
             }
-            ast::Expr::Test(one) => {
-                ExprKind::Test(self.boxed(&one.expr)?, Arc::from(one.name), filters::test(one.name), self.args(&one.args)?)
-            }
+            ast::Expr::Test(one) => ExprKind::Test(
+                self.boxed(&one.expr)?,
+                Arc::from(one.name),
+                filters::test(one.name),
+                self.args(&one.args)?,
+            ),
             ast::Expr::GetAttr(one) => ExprKind::Attr(self.boxed(&one.expr)?, Arc::from(one.name)),
             ast::Expr::GetItem(one) => ExprKind::Item(self.boxed(&one.expr)?, self.boxed(&one.subscript_expr)?),
             ast::Expr::Call(one) => self.call(one)?,

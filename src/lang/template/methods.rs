@@ -13,12 +13,51 @@ use crate::lang::template::scope::Cx;
 use crate::lang::template::val::*;
 
 const STR: &[&str] = &[
-    "capitalize", "casefold", "center", "count", "decode", "encode", "endswith", "expandtabs", "find", "format", "index",
-    "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "islower", "isnumeric", "isspace", "isupper", "join", "ljust",
-    "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition",
-    "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "decode",
+    "encode",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
-const LIST: &[&str] = &["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
+const LIST: &[&str] =
+    &["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
 const TUPLE: &[&str] = &["count", "index"];
 const DICT: &[&str] = &["clear", "copy", "get", "items", "keys", "pop", "setdefault", "update", "values"];
 const NUMBER: &[&str] = &["bit_length", "is_integer"];
@@ -113,7 +152,11 @@ fn str_method(cx: &mut Cx, text: &Arc<str>, name: &str, mut args: Args) -> Res {
                 Val::Tuple(items) => items.iter().map(Val::to_shared_text).collect(),
                 other => vec![other.to_shared_text()],
             };
-            flag(choices.iter().any(|one| if name == "startswith" { text.starts_with(&**one) } else { text.ends_with(&**one) }))
+            flag(
+                choices
+                    .iter()
+                    .any(|one| if name == "startswith" { text.starts_with(&**one) } else { text.ends_with(&**one) }),
+            )
         }
         "removeprefix" => {
             let part = args.text("prefix")?;

@@ -117,7 +117,8 @@ pub(super) fn check_expression(templates: &Templates, node: &Node) -> Diagnostic
         let place = scalar(node, text);
         faults.extend(walk(templates, text, &mode, &place).1);
         if mode == Mode::Inline && text.starts_with("{{") {
-            let warning = Diagnostic::warning("a condition is an expression already; braces are not needed").at(&node.span);
+            let warning =
+                Diagnostic::warning("a condition is an expression already; braces are not needed").at(&node.span);
             let inner = text.trim_start_matches("{{").trim_end_matches("}}").trim();
             faults.push(if inner.contains("}}") {
                 warning.help("write `x == 1`, not `{{ x }} == 1`")

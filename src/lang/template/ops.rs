@@ -100,7 +100,9 @@ fn integers(op: Binary, a: i128, b: i128) -> Res {
         Binary::Mul => whole(a.checked_mul(b)),
         Binary::Div => Ok(Val::Float(a as f64 / b as f64)),
         Binary::FloorDiv => whole(floor_div(a, b)),
-        Binary::Rem => whole(floor_div(a, b).and_then(|times| times.checked_mul(b)).and_then(|near| a.checked_sub(near))),
+        Binary::Rem => {
+            whole(floor_div(a, b).and_then(|times| times.checked_mul(b)).and_then(|near| a.checked_sub(near)))
+        }
         Binary::Pow => match u32::try_from(b) {
             Ok(b) => whole(a.checked_pow(b)),
             Err(_) if b < 0 => floats(op, a as f64, b as f64).map(Val::Float),
@@ -261,11 +263,8 @@ fn sliced<T: Clone>(all: &[T], [start, stop, step]: [Option<i128>; 3]) -> Res<Ve
         Some(at) if at < 0 => at.saturating_add(count).clamp(low, high),
         Some(at) => at.clamp(low, high),
     };
-    let (mut at, end) = if step > 0 {
-        (clamp(start, low), clamp(stop, high))
-    } else {
-        (clamp(start, high), clamp(stop, low))
-    };
+    let (mut at, end) =
+        if step > 0 { (clamp(start, low), clamp(stop, high)) } else { (clamp(start, high), clamp(stop, low)) };
     let mut taken = Vec::new();
     while (step > 0 && at < end) || (step < 0 && at > end) {
         taken.extend(usize::try_from(at).ok().and_then(|at| all.get(at)).cloned());

@@ -29,7 +29,9 @@ pub(super) fn fault(stop: Stop, span: &Span) -> Fault {
         Stop::Undefined(absent) => absent.diagnostic().at(span).into(),
         Stop::Unknown(pending) => Fault::Unknown(pending.to_vec()),
         Stop::Error(diagnostic) => Fault::Error(Box::new(diagnostic.at(span))),
-        Stop::Break | Stop::Continue => Diagnostic::error("`break` and `continue` stand only in a loop").at(span).into(),
+        Stop::Break | Stop::Continue => {
+            Diagnostic::error("`break` and `continue` stand only in a loop").at(span).into()
+        }
     }
 }
 
@@ -98,7 +100,9 @@ pub(super) fn to_node(span: &Span, value: &Val) -> Result<Node, Diagnostic> {
         Val::Float(value) => Tree::Float(*value),
         Val::Str(text) => Tree::Text(Text { text: text.to_string(), live: false }),
         Val::Moment(_) | Val::Duration(_) => Tree::Text(Text { text: value.to_text(), live: false }),
-        Val::List(list) => Tree::List(list.0.borrow().iter().map(|item| to_node(span, item)).collect::<Result<_, _>>()?),
+        Val::List(list) => {
+            Tree::List(list.0.borrow().iter().map(|item| to_node(span, item)).collect::<Result<_, _>>()?)
+        }
         Val::Tuple(items) => Tree::List(items.iter().map(|item| to_node(span, item)).collect::<Result<_, _>>()?),
         Val::Map(map) | Val::Namespace(map) => {
             let mut entries = Vec::new();
@@ -110,7 +114,9 @@ pub(super) fn to_node(span: &Span, value: &Val) -> Result<Node, Diagnostic> {
         }
         other => {
             let help = "a function is called with `()`";
-            return Err(Diagnostic::error(format!("the template gives {}, which is no value", other.a_type())).at(span).help(help));
+            return Err(Diagnostic::error(format!("the template gives {}, which is no value", other.a_type()))
+                .at(span)
+                .help(help));
         }
     };
     Ok(Node::new(span, tree))
@@ -127,7 +133,8 @@ fn evaluated(templates: &Templates, node: &Node, scope: &Arc<dyn Lookup>) -> Res
     }
     let mut source = trimmed.to_string();
     if is_braced(trimmed) {
-        let value = cx.inline(&node.span, trimmed, scope).and_then(need).and_then(|value| cx.deep(&value)).map_err(wrong)?;
+        let value =
+            cx.inline(&node.span, trimmed, scope).and_then(need).and_then(|value| cx.deep(&value)).map_err(wrong)?;
         match value {
             // Braces may stand for the expression itself.
             Val::Str(inner) => source = inner.trim().to_string(),
@@ -174,7 +181,8 @@ pub(super) fn condition(templates: &Templates, node: &Node, scope: &Arc<dyn Look
         }
         Tree::Text(_) => {}
         _ => {
-            let fault = Diagnostic::error(format!("a condition must be an expression, not {}", node.kind())).at(&node.span);
+            let fault =
+                Diagnostic::error(format!("a condition must be an expression, not {}", node.kind())).at(&node.span);
             return Err(fault.help("write `true`, `false` or an expression such as `x == 1`").into());
         }
     }
@@ -188,7 +196,8 @@ pub(super) fn condition(templates: &Templates, node: &Node, scope: &Arc<dyn Look
 fn no_boolean(node: &Node, value: &Val) -> Diagnostic {
     let shown = repr(value);
     let shown = if shown.chars().count() > 30 { String::new() } else { format!(" {shown}") };
-    let fault = Diagnostic::error(format!("the condition gives {}{shown}, not a boolean", value.a_type())).at(&node.span);
+    let fault =
+        Diagnostic::error(format!("the condition gives {}{shown}, not a boolean", value.a_type())).at(&node.span);
     let text = node.as_text().unwrap_or_default().trim();
     let simple = !text.contains([' ', '(', '{']);
     fault.help(match value {
@@ -201,7 +210,12 @@ fn no_boolean(node: &Node, value: &Val) -> Diagnostic {
 }
 
 /// The items a `with_…` loop goes through.
-pub(super) fn query(templates: &Templates, name: &str, terms: &Node, scope: &Arc<dyn Lookup>) -> Result<Vec<Node>, Fault> {
+pub(super) fn query(
+    templates: &Templates,
+    name: &str,
+    terms: &Node,
+    scope: &Arc<dyn Lookup>,
+) -> Result<Vec<Node>, Fault> {
     let wrong = |stop: Stop| fault(stop, &terms.span);
     let terms_node = templates.render(terms, scope)?;
     let mut cx = Cx::new(templates, scope, Place::Scalar(terms.span.clone(), Arc::from("")));

@@ -165,7 +165,8 @@ pub(crate) fn equal(left: &Val, right: &Val) -> bool {
 }
 
 fn equal_within(left: &Val, right: &Val, depth: usize) -> bool {
-    let lists = |a: &[Val], b: &[Val]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_within(a, b, depth + 1));
+    let lists =
+        |a: &[Val], b: &[Val]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_within(a, b, depth + 1));
     if depth > DEEPEST {
         return false;
     }
@@ -209,7 +210,9 @@ fn order_within(left: &Val, right: &Val, depth: usize) -> Res<Ordering> {
         _ => match (left.number(), right.number()) {
             (Some(Number::Int(a)), Some(Number::Int(b))) => Ok(a.cmp(&b)),
             (Some(a), Some(b)) => Ok(a.float().partial_cmp(&b.float()).unwrap_or(Ordering::Equal)),
-            _ => fail(format!("{} and {} have no order: one is neither less nor greater", left.a_type(), right.a_type())),
+            _ => {
+                fail(format!("{} and {} have no order: one is neither less nor greater", left.a_type(), right.a_type()))
+            }
         },
     }
 }

@@ -25,7 +25,7 @@ use crate::lang::template::stmt::Blocks;
 use crate::lang::template::val::*;
 
 /// Steps one rendering may take before it counts as endless.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 10_000_000;
 /// The longest text a template may make, in bytes.
 pub(crate) const LONGEST: usize = 64 << 20;
 /// Variables in variables, macros in macros, includes in includes; and containers in containers.
@@ -70,14 +70,20 @@ impl Drop for Kept {
     }
 }
 
+/// A variable and the scope it was made in.
+type Made = (Arc<dyn Lookup>, Val);
+
+/// A variable being made: its identity, and what the text calls it.
+type Making = ((usize, Key), Arc<str>);
+
 /// One rendering.
 pub(crate) struct Cx<'t> {
     pub(crate) templates: &'t Templates,
     pub(crate) env: Env,
     /// Variables made so far, by scope and name; the scope is kept, so that its address stays its own.
-    memo: HashMap<(usize, Arc<str>), (Arc<dyn Lookup>, Val)>,
+    memo: HashMap<(usize, Arc<str>), Made>,
     /// The variables being made, outermost first: their identity and what the text calls them.
-    active: Vec<((usize, Key), Arc<str>)>,
+    active: Vec<Making>,
     fuel: u64,
     depth: usize,
     /// What a `{% filter %}` block is applied to.
@@ -214,7 +220,7 @@ impl<'t> Cx<'t> {
         &mut self,
         node: &Arc<Node>,
         scope: &Arc<dyn Lookup>,
-        (identity, label): ((usize, Key), Arc<str>),
+        (identity, label): Making,
         used: Option<&Span>,
     ) -> Res {
         if !node.is_live() {
@@ -320,11 +326,8 @@ impl<'t> Cx<'t> {
                 Some(part) => parts.push((key, part)),
             }
         }
-        let whole = if lazy.is_list() {
-            Val::list(parts.into_iter().map(|(_, part)| part).collect())
-        } else {
-            Val::map(parts)
-        };
+        let whole =
+            if lazy.is_list() { Val::list(parts.into_iter().map(|(_, part)| part).collect()) } else { Val::map(parts) };
         *lazy.whole.borrow_mut() = Some(whole.clone());
         Ok(whole)
     }

@@ -23,6 +23,9 @@ use crate::lang::template::scope::LONGEST;
 use crate::lang::template::syntax::*;
 use crate::lang::template::val::*;
 
+/// A block and the text it stands in.
+type Placed = (Arc<Block>, Rc<Place>);
+
 /// What a template printed so far, each piece with its type.
 #[derive(Default)]
 pub(crate) struct Out {
@@ -31,7 +34,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    /// A single piece keeps its type; several are joined as text.
+    /// A single piece keeps its type; several are joined as text. Nothing does not count as a piece.
     fn native(mut self) -> Res {
         match self.pieces.len() {
             0 => Ok(Val::None),
@@ -53,6 +56,10 @@ impl Out {
         Ok(text)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     fn append(&mut self, other: Out) -> Res<()> {
         self.pieces.extend(other.pieces);
         self.bytes += other.bytes;
@@ -70,7 +77,7 @@ impl Out {
 /// The blocks of a template and those that override them, the outermost first.
 #[derive(Default, Clone)]
 pub(crate) struct Blocks {
-    overrides: HashMap<Arc<str>, Vec<(Arc<Block>, Rc<Place>)>>,
+    overrides: HashMap<Arc<str>, Vec<Placed>>,
     /// The block being printed and how many overrides it skipped.
     pub(crate) current: Option<(Arc<str>, usize)>,
 }
@@ -268,7 +275,9 @@ impl<'t> Cx<'t> {
                 for (name_in, name_here) in names {
                     let found = module.0.borrow().get(&Key::Str(name_in.clone())).cloned();
                     let fault = || Diagnostic::error(format!("the imported template does not define `{name_in}`"));
-                    let value = found.unwrap_or_else(|| Val::Undefined(Rc::new(Absent::new(fault().at(&self.env.place.span(&name.at))))));
+                    let value = found.unwrap_or_else(|| {
+                        Val::Undefined(Rc::new(Absent::new(fault().at(&self.env.place.span(&name.at)))))
+                    });
                     self.set(name_here, value);
                 }
             }
@@ -284,7 +293,8 @@ impl<'t> Cx<'t> {
     }
 
     /// A single piece keeps its type; several are joined as text.
-    pub(crate) fn native(&mut self, out: Out) -> Res {
+    pub(crate) fn native(&mut self, mut out: Out) -> Res {
+        out.pieces.retain(|piece| !matches!(piece, Val::None));
         self.settled(out)?.native()
     }
 
@@ -354,7 +364,8 @@ impl<'t> Cx<'t> {
                 return cx.deeper(|cx| cx.stmts(&one.otherwise));
             }
             let count = items.len();
-            let state = Rc::new(LoopState { items, at: Cell::new(0), depth, changed: RefCell::default(), recursive: env });
+            let state =
+                Rc::new(LoopState { items, at: Cell::new(0), depth, changed: RefCell::default(), recursive: env });
             let mut out = Out::default();
             for at in 0..count {
                 cx.burn(1)?;
@@ -452,9 +463,7 @@ pub(crate) fn listed(value: &Val) -> Val {
     match value {
         Val::Tuple(items) => Val::list(items.iter().map(listed).collect()),
         Val::List(list) => Val::list(list.0.borrow().iter().map(listed).collect()),
-        Val::Map(map) => {
-            Val::map(map.0.borrow().iter().map(|(key, value)| (key.clone(), listed(value))))
-        }
+        Val::Map(map) => Val::map(map.0.borrow().iter().map(|(key, value)| (key.clone(), listed(value)))),
         other => other.clone(),
     }
 }

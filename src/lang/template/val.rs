@@ -257,7 +257,9 @@ impl Val {
         match self {
             Val::Map(map) | Val::Namespace(map) => map.0.borrow().keys().map(Key::name).collect(),
             Val::Lazy(lazy) => match &lazy.source {
-                Source::Node(node, _) => node.as_map().unwrap_or_default().iter().map(|(key, _)| key.name.clone()).collect(),
+                Source::Node(node, _) => {
+                    node.as_map().unwrap_or_default().iter().map(|(key, _)| key.name.clone()).collect()
+                }
                 Source::Value(value) if !lazy.is_list() => {
                     value.try_iter().into_iter().flatten().filter_map(|key| key.as_str().map(str::to_string)).collect()
                 }
