@@ -3,6 +3,7 @@
 pub mod change;
 pub mod diag;
 pub mod event;
+pub mod graph;
 pub mod journal;
 pub mod lab;
 pub mod lang;

@@ -1,0 +1,368 @@
+//! From plays to the graph: one node per task and host, chosen by tags, with the edges that can be known before the run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graphmap::DiGraphMap;
+
+use crate::diag::Diagnostic;
+use crate::diag::Diagnostics;
+use crate::event::NodeId;
+use crate::graph::Edge;
+use crate::graph::Frame;
+use crate::graph::Graph;
+use crate::graph::HostId;
+use crate::graph::Node;
+use crate::graph::Part;
+use crate::graph::Pos;
+use crate::graph::Why;
+use crate::graph::Work;
+use crate::lang::inherit::Inherited;
+use crate::lang::playbook::Play;
+use crate::lang::project::Project;
+use crate::lang::task::Entry;
+use crate::lang::task::Include;
+use crate::lang::task::Task;
+use crate::lang::template::Templates;
+use crate::modules;
+
+/// Which tasks are wanted: `--tags` and `--skip-tags`.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    pub tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+}
+
+impl Choice {
+    /// Ansible's rule: `always` unless skipped by name, `never` only if asked for by one of its other tags.
+    pub fn wants(&self, inherited: &Inherited) -> bool {
+        let tags: Vec<&str> = inherited.tags.iter().map(|key| key.name.as_str()).collect();
+        let special = |list: &[String], name: &str| match name {
+            "all" => true,
+            "tagged" => !tags.is_empty(),
+            "untagged" => tags.is_empty(),
+            _ => tags.contains(&name) && list.iter().any(|wanted| wanted == name),
+        };
+        let hits = |list: &[String]| list.iter().any(|name| special(list, name));
+        let asked = self.tags.iter().any(|name| name != "all" && tags.contains(&name.as_str()));
+        let chosen = match tags.contains(&"never") {
+            true => asked,
+            false => self.tags.is_empty() || tags.contains(&"always") || hits(&self.tags),
+        };
+        chosen && !hits(&self.skip_tags)
+    }
+}
+
+/// Builds the whole graph. Faults: notified handlers and `needs` that do not exist, cycles.
+pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Result<Graph, Diagnostics> {
+    let mut builder = Builder { graph: Graph::default(), choice, faults: Diagnostics::default() };
+    for (index, play) in project.plays.iter().enumerate() {
+        builder.play(index, play);
+    }
+    let Builder { mut graph, mut faults, .. } = builder;
+    notify_edges(&mut graph, &mut faults);
+    needs_edges(&mut graph, &mut faults);
+    data_edges(&mut graph, templates);
+    cycles(&graph, &mut faults);
+    faults.check(graph)
+}
+
+/// The kind of a task. `lang` has refused unknown ones; what is left here is a name that only the language knows.
+pub fn kind_of(task: &Task) -> Result<&'static modules::Kind, Diagnostic> {
+    let name = &task.action.kind.name;
+    modules::find(name).ok_or_else(|| {
+        let fault = Diagnostic::error(format!("`{name}` is unsupported here")).at(&task.action.kind.span);
+        fault.suggest(name, modules::names())
+    })
+}
+
+struct Builder<'a> {
+    graph: Graph,
+    choice: &'a Choice,
+    faults: Diagnostics,
+}
+
+/// Where in the tree of tasks the walk is.
+#[derive(Clone)]
+struct At {
+    play: usize,
+    hosts: Vec<HostId>,
+    block: Option<Arc<Frame>>,
+    /// For each host: the include in front.
+    gates: HashMap<HostId, NodeId>,
+    prefix: Pos,
+}
+
+impl Builder<'_> {
+    fn play(&mut self, index: usize, play: &Play) {
+        for host in &play.hosts {
+            if self.graph.host(host).is_none() {
+                self.graph.hosts.push(host.clone());
+                self.graph.chains.push(Vec::new());
+            }
+        }
+        let hosts: Vec<HostId> = play.hosts.iter().filter_map(|host| self.graph.host(host)).collect();
+        let at = At { play: index, hosts, block: None, gates: HashMap::new(), prefix: vec![index as u32] };
+        let handlers = self.handlers(&play.handlers);
+        self.graph.plays.push(Arc::new(play.clone()));
+        self.graph.handlers.push(handlers);
+        let mut next = 0;
+        if gathers(play) {
+            if let Some(kind) = modules::find("setup") {
+                self.push(&at, &mut next, Work::Facts { kind }, None);
+            }
+        }
+        self.entries(&play.pre_tasks, &at, &mut next);
+        self.flush(&at, &mut next);
+        for role in &play.roles {
+            self.entries(&role.entries, &at, &mut next);
+        }
+        self.entries(&play.tasks, &at, &mut next);
+        self.flush(&at, &mut next);
+        self.entries(&play.post_tasks, &at, &mut next);
+        self.flush(&at, &mut next);
+    }
+
+    /// Handlers flattened: blocks of handlers are their tasks.
+    fn handlers(&mut self, entries: &[Entry]) -> Vec<Arc<Task>> {
+        let mut found = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Task(task) => found.push(Arc::new((**task).clone())),
+                Entry::Block(block) => found.extend(self.handlers(&block.body)),
+                Entry::Include(include) => match &include.body {
+                    Some(body) => found.extend(self.handlers(&body.entries)),
+                    None => self.faults.push(
+                        Diagnostic::error("an include among handlers whose name is a template is unsupported")
+                            .at(&include.span)
+                            .help("name the file without a template, or use `import_tasks`"),
+                    ),
+                },
+            }
+        }
+        found
+    }
+
+    fn flush(&mut self, at: &At, next: &mut u32) {
+        for (index, task) in self.graph.handlers[at.play].clone().into_iter().enumerate() {
+            if let Some(kind) = self.faults.take(kind_of(&task)) {
+                self.push(at, next, Work::Task { task, kind }, Some(index));
+            }
+        }
+    }
+
+    fn entries(&mut self, entries: &[Entry], at: &At, next: &mut u32) {
+        for entry in entries {
+            match entry {
+                Entry::Task(task) => self.task(task, at, next),
+                Entry::Block(block) => {
+                    let id = self.graph.frames;
+                    self.graph.frames += 1;
+                    let parts =
+                        [(Part::Body, &block.body), (Part::Rescue, &block.rescue), (Part::Always, &block.always)];
+                    for (part, entries) in parts {
+                        let rescues = !block.rescue.is_empty();
+                        let frame = Frame { id, part, rescues, parent: at.block.clone() };
+                        self.entries(entries, &At { block: Some(Arc::new(frame)), ..at.clone() }, next);
+                    }
+                }
+                Entry::Include(include) => self.include(include, at, next),
+            }
+        }
+    }
+
+    fn task(&mut self, task: &Task, at: &At, next: &mut u32) {
+        if !self.choice.wants(&task.inherited) {
+            return;
+        }
+        if task.action.kind.name == "meta" && word(task) == Some("flush_handlers") {
+            return self.flush(at, next);
+        }
+        if let Some(kind) = self.faults.take(kind_of(task)) {
+            self.push(at, next, Work::Task { task: Arc::new(task.clone()), kind }, None);
+        }
+    }
+
+    fn include(&mut self, include: &Include, at: &At, next: &mut u32) {
+        if !self.choice.wants(&include.inherited) {
+            return;
+        }
+        let Some(body) = include.body.as_ref().filter(|_| include.loops.is_none()) else {
+            let fault = Diagnostic::error("an include with a loop or a name known only at run time is unsupported yet");
+            return self.faults.push(fault.at(&include.span).help("write one include for each file, with a `when`"));
+        };
+        let placed = self.push(at, next, Work::Include(Arc::new(include.clone())), None);
+        let gates = at.hosts.iter().copied().zip(placed).collect();
+        self.entries(&body.entries, &At { gates, ..at.clone() }, next);
+    }
+
+    /// One node on each host, all at the same position.
+    fn push(&mut self, at: &At, next: &mut u32, work: Work, handler: Option<usize>) -> Vec<NodeId> {
+        let mut pos = at.prefix.clone();
+        pos.push(*next);
+        *next += 1;
+        let once = matches!(&work, Work::Task { task, .. } if is_true(task.inherited.run_once.as_ref()));
+        let mut placed: Vec<NodeId> = Vec::new();
+        for &host in &at.hosts {
+            let id = self.graph.nodes.len() as NodeId;
+            let leader = placed.first().copied().filter(|_| once);
+            let gate = at.gates.get(&host).copied();
+            let (work, block, pos) = (work.clone(), at.block.clone(), pos.clone());
+            self.graph.nodes.push(Node { host, play: at.play, pos, work, gate, block, handler, leader });
+            self.graph.chains[host].push(id);
+            placed.push(id);
+        }
+        placed
+    }
+}
+
+/// The word of `meta`.
+pub fn word(task: &Task) -> Option<&str> {
+    task.action.free_form.as_ref().and_then(|node| node.as_text())
+}
+
+/// A keyword that says yes without a template.
+fn is_true(node: Option<&crate::lang::node::Node>) -> bool {
+    node.is_some_and(|node| crate::lang::decode::decode::<bool>(node).unwrap_or(false))
+}
+
+fn gathers(play: &Play) -> bool {
+    play.gather_facts.as_ref().is_none_or(|node| crate::lang::decode::decode::<bool>(node).unwrap_or(true))
+}
+
+/// Edges to the handlers that are named without a template; a name nobody answers to is a fault.
+fn notify_edges(graph: &mut Graph, faults: &mut Diagnostics) {
+    let mut edges = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let Some(task) = node.task() else { continue };
+        for name in task.inherited.notify.iter().filter(|name| !name.is_live()) {
+            for single in name.as_list().unwrap_or(std::slice::from_ref(name)) {
+                let Some(text) = single.scalar() else { continue };
+                let found = answering(&graph.handlers[node.play], &text);
+                if found.is_empty() {
+                    let names: Vec<String> = graph.handlers[node.play].iter().map(|task| task.title()).collect();
+                    let fault = Diagnostic::error(format!("no handler is called `{text}`")).at(&single.span);
+                    faults.push(fault.suggest(&text, names.iter().map(String::as_str)));
+                }
+                let target = graph.chains[node.host].iter().copied().find(|&other| {
+                    let other = graph.node(other);
+                    other.pos > node.pos && other.handler.is_some_and(|handler| found.contains(&handler))
+                });
+                edges.extend(target.map(|to| Edge { from: id as NodeId, to, why: Why::Notify }));
+            }
+        }
+    }
+    graph.edges.extend(edges);
+}
+
+/// The handlers that answer to a name: the last one of that name, and all that listen to it.
+pub fn answering(handlers: &[Arc<Task>], name: &str) -> Vec<usize> {
+    let named = handlers.iter().rposition(|task| {
+        let title = task.title();
+        title == name || task.role.as_ref().is_some_and(|role| format!("{} : {title}", role.name) == name)
+    });
+    let listening = handlers.iter().enumerate().filter(|(_, task)| task.listen.iter().any(|key| key.name == name));
+    let mut found: Vec<usize> = listening.map(|(index, _)| index).chain(named).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// `needs:` names tasks that must be done before, on all hosts.
+fn needs_edges(graph: &mut Graph, faults: &mut Diagnostics) {
+    let mut edges = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let Some(task) = node.task() else { continue };
+        for need in &task.needs {
+            let Some(name) = need.scalar() else { continue };
+            let matching: Vec<usize> = (0..graph.nodes.len())
+                .filter(|&other| graph.nodes[other].task().is_some_and(|other| other.title() == name))
+                .collect();
+            if matching.is_empty() {
+                let names: Vec<String> = graph.nodes.iter().filter_map(|node| Some(node.task()?.title())).collect();
+                let fault = Diagnostic::error(format!("no task is called `{name}`")).at(&need.span);
+                faults.push(fault.suggest(&name, names.iter().map(String::as_str)));
+            }
+            edges.extend(matching.into_iter().filter(|&from| from != id).map(|from| Edge {
+                from: from as NodeId,
+                to: id as NodeId,
+                why: Why::Needs,
+            }));
+        }
+    }
+    graph.edges.extend(edges);
+}
+
+/// Edges from the tasks that register or set a variable to those that read it.
+fn data_edges(graph: &mut Graph, templates: &Templates) {
+    let mut writers: HashMap<String, Vec<NodeId>> = HashMap::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        for name in node.task().map(|task| written(task)).unwrap_or_default() {
+            writers.entry(name).or_default().push(id as NodeId);
+        }
+    }
+    let mut edges = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let Some(task) = node.task() else { continue };
+        for name in reads(task, templates) {
+            let earlier = |from: &&NodeId| graph.node(**from).pos < node.pos;
+            for &from in writers.get(&name).into_iter().flatten().filter(earlier) {
+                if graph.node(from).host == node.host || name.starts_with("hostvars.") {
+                    edges.push(Edge { from, to: id as NodeId, why: Why::Data(name.clone()) });
+                }
+            }
+        }
+    }
+    graph.edges.extend(edges);
+}
+
+/// Variables a task leaves behind.
+pub fn written(task: &Task) -> Vec<String> {
+    let mut names: Vec<String> = task.register.iter().map(|key| key.name.clone()).collect();
+    if task.action.kind.name == "set_fact" {
+        names.extend(task.action.args.as_map().unwrap_or_default().iter().map(|(key, _)| key.name.clone()));
+        names.retain(|name| name != "cacheable");
+    }
+    names
+}
+
+fn reads(task: &Task, templates: &Templates) -> Vec<String> {
+    let mut names = templates.names(&task.action.args);
+    let conditions = [&task.changed_when, &task.failed_when, &task.until];
+    let own = conditions.into_iter().flatten().flatten().chain(&task.inherited.when);
+    names.extend(own.flat_map(|node| templates.expression_names(node)));
+    names.extend(task.loops.iter().flat_map(|loops| templates.names(&loops.over)));
+    let mut found: Vec<String> = names.iter().map(|name| name.root().to_string()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// `needs` against program order can go in a circle; the way round is named.
+fn cycles(graph: &Graph, faults: &mut Diagnostics) {
+    let mut directed: DiGraphMap<NodeId, ()> = DiGraphMap::new();
+    for chain in &graph.chains {
+        for pair in chain.windows(2) {
+            directed.add_edge(pair[0], pair[1], ());
+        }
+    }
+    for edge in &graph.edges {
+        directed.add_edge(edge.from, edge.to, ());
+    }
+    for mut circle in tarjan_scc(&directed).into_iter().filter(|circle| circle.len() > 1) {
+        circle.sort_unstable();
+        let mut names: Vec<String> = circle.iter().map(|&id| graph.place(id).task).collect();
+        names.dedup();
+        let fault = Diagnostic::error(format!("these tasks wait for each other: {}", names.join(" → ")));
+        let span = circle.iter().find_map(|&id| {
+            let task = graph.node(id).task()?;
+            task.needs.first().map(|need| need.span.clone())
+        });
+        let fault = fault.help("remove the `needs:` that points backwards");
+        faults.push(match span {
+            Some(span) => fault.at(&span),
+            None => fault,
+        });
+    }
+}
