@@ -33,7 +33,8 @@ impl Fixed {
     /// Adds a name that nothing overrides, such as `playbook_dir`.
     #[must_use]
     pub fn path(&self, name: &str, path: &Path) -> Fixed {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        // An empty path is the current directory.
+        let path = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_path_buf());
         let mut more = self.clone();
         more.values.push((name.into(), Value::from(path.display().to_string())));
         more

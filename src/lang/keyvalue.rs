@@ -40,7 +40,7 @@ pub fn split(node: &Node, pick: Pick) -> Result<Line, Diagnostic> {
     };
     let mut line = Line::default();
     let mut free = String::new();
-    let mut first_free: Option<Span> = None;
+    let mut free_range: Option<Range<usize>> = None;
     let mut end = 0;
     for word in words(text).map_err(|unclosed| unclosed.at(&node.span))? {
         let gap = &text[end..word.start];
@@ -56,11 +56,11 @@ pub fn split(node: &Node, pick: Pick) -> Result<Line, Diagnostic> {
                 line.options.push((key, text_like(node, &span, value)));
             }
             None => {
-                if first_free.is_some() {
+                if free_range.is_some() {
                     // A line that goes on is one line, for `command` too, which has no shell to join it.
                     free.push_str(&gap.replace("\\\n", ""));
                 }
-                first_free.get_or_insert_with(|| place(word.clone()));
+                free_range.get_or_insert(word.clone()).end = word.end;
                 // As Ansible: only where a `=` was escaped are escapes taken out of free words.
                 match escaped_equals(raw) {
                     true => free.push_str(&unescape(raw).replace("\\=", "=")),
@@ -69,7 +69,8 @@ pub fn split(node: &Node, pick: Pick) -> Result<Line, Diagnostic> {
             }
         }
     }
-    line.free = first_free.map(|span| text_like(node, &span, free));
+    // With options among the words, the place covers them too: it is exact where it matters most.
+    line.free = free_range.map(|range| text_like(node, &place(range), free));
     Ok(line)
 }
 
