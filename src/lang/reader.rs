@@ -161,3 +161,18 @@ pub(crate) enum Name {
     /// Reported.
     Wrong,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_that_multiply_are_stopped_and_reported_once() {
+        let (files, templates, mut faults) = (Files::new(), Templates::new(), Diagnostics::default());
+        let mut reader = Reader::new(&files, &templates, &mut faults);
+        let span = Span::synthetic("t", "x");
+        assert_eq!((0..MAX_ENTRIES + 5).filter(|_| !reader.count(&span)).count(), 5);
+        let messages: Vec<&str> = faults.list.iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!(messages, ["more than 100000 tasks after writing out imports"]);
+    }
+}
