@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod diag;
+pub mod engine;
 pub mod event;
 pub mod graph;
 pub mod journal;

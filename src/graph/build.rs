@@ -61,6 +61,13 @@ pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Resul
         builder.play(index, play);
     }
     let Builder { mut graph, mut faults, .. } = builder;
+    // Whom a task may be delegated to.
+    for host in project.inventory.hosts.keys().chain([&project.inventory.localhost.name]) {
+        if graph.host(host).is_none() {
+            graph.hosts.push(host.clone());
+            graph.chains.push(Vec::new());
+        }
+    }
     notify_edges(&mut graph, &mut faults);
     needs_edges(&mut graph, &mut faults);
     data_edges(&mut graph, templates);
@@ -108,10 +115,8 @@ impl Builder<'_> {
         self.graph.plays.push(Arc::new(play.clone()));
         self.graph.handlers.push(handlers);
         let mut next = 0;
-        if gathers(play) {
-            if let Some(kind) = modules::find("setup") {
-                self.push(&at, &mut next, Work::Facts { kind }, None);
-            }
+        if let Some(kind) = modules::find("setup").filter(|_| gathers(play)) {
+            self.push(&at, &mut next, Work::Facts { kind }, None);
         }
         self.entries(&play.pre_tasks, &at, &mut next);
         self.flush(&at, &mut next);

@@ -1,0 +1,8 @@
+//! The engine: decides what runs when, and drives it.
+//!
+//! `schedule` is a pure state machine over orders and answers; `ready` renders and decodes one node; `scope` is the one table of
+//! variable precedence; `drive` is the only loop that waits.
+
+pub mod keys;
+pub mod ready;
+pub mod scope;

@@ -1,0 +1,493 @@
+//! What variables a task sees: precedence as one table, and values as they become known.
+//!
+//! A value written by a node is visible to nodes at later positions, on its own host and through `hostvars`; before the writer
+//! has ended it is unknown, never undefined. Knows nothing of connections.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use minijinja::Value;
+
+use crate::diag::Source;
+use crate::engine::keys::Keys;
+use crate::event::NodeId;
+use crate::graph::Graph;
+use crate::graph::HostId;
+use crate::graph::Pos;
+use crate::graph::Work;
+use crate::graph::build::written;
+use crate::lang::files::Files as Reader;
+use crate::lang::lookup::Files;
+use crate::lang::lookup::Found;
+use crate::lang::lookup::Lookup;
+use crate::lang::lookup::PathKind;
+use crate::lang::lookup::Pending;
+use crate::lang::lookup::Search as Sort;
+use crate::lang::node::Node;
+use crate::lang::playbook::VarsFile;
+use crate::lang::project::Project;
+use crate::lang::search::Search;
+use crate::lang::task::Task;
+use crate::lang::task::Vars;
+use crate::lang::template::Templates;
+
+/// Prefix of a [`Pending`] that waits for a node's end.
+pub const NODE: &str = "node ";
+/// Prefix of a [`Pending`] for facts nobody has asked for yet; the host's number follows.
+pub const FACTS: &str = "facts ";
+/// Prefix of a [`Pending`] for a value that only apply can produce; the task's name follows.
+pub const AFTER: &str = "after ";
+
+/// Everything values are made of. Grows as nodes end; nothing in it is ever replaced.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub project: Arc<Project>,
+    pub graph: Arc<Graph>,
+    pub templates: Arc<Templates>,
+    pub files: Arc<Reader>,
+    /// Whether this is a plan: `ansible_check_mode`.
+    pub plan: bool,
+    pub diff: bool,
+    /// Who writes which variable of which host, in order of position.
+    writers: HashMap<(HostId, String), Vec<NodeId>>,
+    outputs: HashMap<NodeId, Output>,
+    /// `ansible_…` by host, once gathered.
+    facts: HashMap<HostId, Arc<IndexMap<String, Value>>>,
+    /// Hosts that failed or were lost, in order.
+    pub gone: Vec<HostId>,
+    /// `env` lookups see these.
+    pub environment: Arc<IndexMap<String, String>>,
+    /// Taken for `now()`.
+    pub now: std::time::SystemTime,
+    pub keys: Arc<Keys>,
+}
+
+/// What a node left behind.
+#[derive(Debug, Clone)]
+pub enum Output {
+    Values(IndexMap<String, Value>),
+    /// Plan: known only after apply. The task's name.
+    After(String),
+}
+
+impl Store {
+    pub fn new(
+        project: Arc<Project>,
+        graph: Arc<Graph>,
+        templates: Arc<Templates>,
+        files: Arc<Reader>,
+        plan: bool,
+    ) -> Store {
+        let mut writers: HashMap<(HostId, String), Vec<NodeId>> = HashMap::new();
+        for chain in &graph.chains {
+            for &id in chain {
+                let node = graph.node(id);
+                for name in node.task().map(|task| written(task)).unwrap_or_default() {
+                    writers.entry((node.host, name)).or_default().push(id);
+                }
+            }
+        }
+        Store {
+            project,
+            graph,
+            templates,
+            files,
+            plan,
+            diff: false,
+            writers,
+            outputs: HashMap::new(),
+            facts: HashMap::new(),
+            gone: Vec::new(),
+            environment: Arc::default(),
+            now: std::time::SystemTime::now(),
+            keys: Arc::default(),
+        }
+    }
+
+    /// A node has ended; what it left behind is visible from now on.
+    pub fn put(&mut self, node: NodeId, output: Output) {
+        self.outputs.insert(node, output);
+    }
+
+    pub fn has(&self, node: NodeId) -> bool {
+        self.outputs.contains_key(&node)
+    }
+
+    pub fn put_facts(&mut self, host: HostId, facts: IndexMap<String, Value>) {
+        self.facts.insert(host, Arc::new(facts));
+    }
+
+    pub fn has_facts(&self, host: HostId) -> bool {
+        self.facts.contains_key(&host)
+    }
+
+    /// The last value written to a name before a position.
+    fn variable(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
+        let writers = self.writers.get(&(host, name.to_string()))?;
+        for &id in writers.iter().rev().filter(|&&id| self.graph.node(id).pos < *before) {
+            match self.outputs.get(&id) {
+                None => return Some(Found::Unknown(Pending(format!("{NODE}{id}")))),
+                Some(Output::After(task)) => return Some(Found::Unknown(Pending(format!("{AFTER}{task}")))),
+                Some(Output::Values(values)) => {
+                    if let Some(value) = values.get(name) {
+                        return Some(Found::Value(value.clone()));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A fact. Not gathered yet but to be had in this play: unknown.
+    fn fact(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
+        if name == "ansible_facts" {
+            return Some(match self.facts.get(&host) {
+                Some(facts) => {
+                    let short = facts
+                        .iter()
+                        .map(|(key, value)| (key.strip_prefix("ansible_").unwrap_or(key).to_string(), value.clone()));
+                    Found::Value(Value::from_pairs(short))
+                }
+                None if self.gathers(host, before) => Found::Unknown(Pending(format!("{FACTS}{host}"))),
+                None => Found::Value(Value::from_pairs(std::iter::empty::<(String, Value)>())),
+            });
+        }
+        if !name.starts_with("ansible_") {
+            return None;
+        }
+        match self.facts.get(&host) {
+            Some(facts) => facts.get(name).map(|value| Found::Value(value.clone())),
+            None => self.gathers(host, before).then(|| Found::Unknown(Pending(format!("{FACTS}{host}")))),
+        }
+    }
+
+    /// Whether facts are gathered on a host before a position.
+    fn gathers(&self, host: HostId, before: &Pos) -> bool {
+        let chain = &self.graph.chains[host];
+        let earlier = chain.iter().map(|&id| self.graph.node(id)).take_while(|node| node.pos < *before);
+        let mut earlier = earlier.filter(|node| match &node.work {
+            Work::Facts { .. } => true,
+            Work::Task { kind, .. } => kind.name == "setup",
+            Work::Include(_) => false,
+        });
+        earlier.next().is_some()
+    }
+}
+
+/// The variables of one task on one host.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    pub store: Arc<Store>,
+    pub host: HostId,
+    pub play: usize,
+    /// Values of nodes before this position are seen.
+    pub pos: Pos,
+    /// `None` for `hostvars`: what no task can add to.
+    pub task: Option<Arc<Task>>,
+    /// The loop's variables, and the result under judgement for `changed_when`, `failed_when` and `until`.
+    pub local: Arc<IndexMap<String, Value>>,
+}
+
+/// Variables that steer connections: never facts.
+const CONNECTION: [&str; 8] = [
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_password",
+    "ansible_connection",
+    "ansible_become",
+    "ansible_become_user",
+    "ansible_become_password",
+];
+
+impl Scope {
+    /// This scope with names of its own in front: loop variables.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = (String, Value)>) -> Scope {
+        let mut local = (*self.local).clone();
+        local.extend(more);
+        Scope { local: Arc::new(local), ..self.clone() }
+    }
+
+    pub fn lookup(&self) -> Arc<dyn Lookup> {
+        Arc::new(self.clone())
+    }
+
+    fn name(&self) -> &str {
+        &self.store.graph.hosts[self.host]
+    }
+
+    /// The table of precedence, strongest first (engines' order: extra vars, parameters, registers and set facts, task, role,
+    /// play, facts, inventory, role defaults).
+    fn find(&self, name: &str) -> Option<Found> {
+        self.magic(name)
+            .or_else(|| self.local.get(name).map(|value| Found::Value(value.clone())))
+            .or_else(|| in_vars(&self.store.project.extra_vars, name))
+            .or_else(|| self.parameters(name))
+            .or_else(|| self.store.variable(self.host, name, &self.pos))
+            .or_else(|| self.task_vars(name))
+            .or_else(|| self.play_vars(name))
+            .or_else(|| self.known_fact(name))
+            .or_else(|| self.inventory(name))
+            .or_else(|| self.wanted_fact(name))
+            .or_else(|| self.defaults(name))
+    }
+
+    fn parameters(&self, name: &str) -> Option<Found> {
+        let task = self.task.as_ref()?;
+        let included = task.inherited.params.iter().rev().find_map(|vars| in_vars(vars, name));
+        included.or_else(|| last(&task.role.as_ref()?.param_layers(), name))
+    }
+
+    fn task_vars(&self, name: &str) -> Option<Found> {
+        let task = self.task.as_ref()?;
+        let own = task.inherited.vars.iter().rev().find_map(|vars| in_vars(vars, name));
+        own.or_else(|| last(&task.role.as_ref()?.var_layers(), name))
+    }
+
+    fn play_vars(&self, name: &str) -> Option<Found> {
+        let play = self.store.graph.plays.get(self.play)?;
+        let roles = play.public_roles.iter().rev().find_map(|role| last(&role.var_layers(), name));
+        roles
+            .or_else(|| {
+                play.vars_files.iter().rev().find_map(|file| match file {
+                    VarsFile::Loaded { vars, .. } => in_vars(vars, name),
+                    VarsFile::Later(_) => None,
+                })
+            })
+            .or_else(|| in_vars(&play.vars, name))
+    }
+
+    /// Facts beat the inventory once they are there. Names that steer connections are never facts.
+    fn known_fact(&self, name: &str) -> Option<Found> {
+        let known = self.store.has_facts(self.host) || name == "ansible_facts";
+        if CONNECTION.contains(&name) || !known {
+            return None;
+        }
+        self.store.fact(self.host, name, &self.pos)
+    }
+
+    fn wanted_fact(&self, name: &str) -> Option<Found> {
+        if CONNECTION.contains(&name) {
+            return None;
+        }
+        self.store.fact(self.host, name, &self.pos)
+    }
+
+    fn inventory(&self, name: &str) -> Option<Found> {
+        let play = self.store.graph.plays.get(self.play)?;
+        let layers = self.store.project.inventory.layers(self.name(), &play.beside);
+        layers.iter().rev().find_map(|layer| in_vars(layer.vars, name))
+    }
+
+    fn defaults(&self, name: &str) -> Option<Found> {
+        let own = self.task.as_ref().and_then(|task| last(&task.role.as_ref()?.default_layers(), name));
+        own.or_else(|| {
+            let play = self.store.graph.plays.get(self.play)?;
+            play.public_roles.iter().rev().find_map(|role| last(&role.default_layers(), name))
+        })
+    }
+
+    /// Names that stand for the run itself; nothing overrides them.
+    fn magic(&self, name: &str) -> Option<Found> {
+        let play = self.store.graph.plays.get(self.play)?;
+        let inventory = &self.store.project.inventory;
+        let list = |items: Vec<&str>| items.into_iter().map(Value::from).collect::<Value>();
+        let names = |hosts: &[String]| list(hosts.iter().map(String::as_str).collect());
+        let path = |path: &Path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+            Value::from(path.display().to_string())
+        };
+        let value = match name {
+            "inventory_hostname" => Value::from(self.name()),
+            "inventory_hostname_short" => Value::from(self.name().split('.').next().unwrap_or_default()),
+            "group_names" => list(inventory.group_names(self.name())),
+            "groups" => {
+                Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), list(inventory.hosts_of(group)))))
+            }
+            "hostvars" => return Some(Found::Scope(Arc::new(HostVars(self.clone())))),
+            "vars" => return Some(Found::Scope(Arc::new(self.clone()))),
+            "ansible_play_hosts_all" => names(&play.all_hosts),
+            "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => {
+                let gone =
+                    |host: &&String| self.store.graph.host(host).is_some_and(|host| self.store.gone.contains(&host));
+                list(play.hosts.iter().filter(|host| !gone(host)).map(String::as_str).collect())
+            }
+            "ansible_play_name" => Value::from(play.name.as_ref().and_then(Node::scalar).unwrap_or_default()),
+            "playbook_dir" => path(&play.directory),
+            "inventory_dir" => inventory.directories.first().map(|dir| path(dir))?,
+            "role_name" | "ansible_role_name" => Value::from(self.task.as_ref()?.role.as_ref()?.name.as_str()),
+            "role_path" => path(&self.task.as_ref()?.role.as_ref()?.path),
+            "ansible_check_mode" => Value::from(self.store.plan),
+            "ansible_diff_mode" => Value::from(self.store.diff),
+            "ansible_version" => Value::from_pairs([("full", Value::from("2.19.0")), ("major", Value::from(2))]),
+            "testbed" => Value::from(inventory.testbed.as_str()),
+            _ => return None,
+        };
+        Some(Found::Value(value))
+    }
+}
+
+fn in_vars(vars: &Vars, name: &str) -> Option<Found> {
+    vars.iter().find(|(key, _)| key.name == name).map(|(_, node)| Found::Node(Arc::new(node.clone())))
+}
+
+/// The strongest layer comes last.
+fn last(layers: &[&Vars], name: &str) -> Option<Found> {
+    layers.iter().rev().find_map(|vars| in_vars(vars, name))
+}
+
+impl Lookup for Scope {
+    fn get(&self, name: &str) -> Found {
+        self.find(name).unwrap_or(Found::Missing)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: BTreeSet<String> = self.local.keys().cloned().collect();
+        let mut add = |vars: &Vars| names.extend(vars.iter().map(|(key, _)| key.name.clone()));
+        add(&self.store.project.extra_vars);
+        if let Some(task) = &self.task {
+            task.inherited.vars.iter().chain(&task.inherited.params).for_each(|vars| add(vars));
+            if let Some(role) = &task.role {
+                let layers = [role.default_layers(), role.var_layers(), role.param_layers()];
+                layers.iter().flatten().for_each(|vars| add(vars));
+            }
+        }
+        if let Some(play) = self.store.graph.plays.get(self.play) {
+            add(&play.vars);
+            for role in &play.public_roles {
+                role.default_layers().iter().chain(&role.var_layers()).for_each(|vars| add(vars));
+            }
+            self.store.project.inventory.layers(self.name(), &play.beside).iter().for_each(|layer| add(layer.vars));
+        }
+        let own = self.store.writers.keys().filter(|(host, _)| *host == self.host).map(|(_, name)| name.clone());
+        names.extend(own);
+        if let Some(facts) = self.store.facts.get(&self.host) {
+            names.extend(facts.keys().cloned());
+        }
+        names.extend(["inventory_hostname", "groups", "hostvars", "group_names"].map(String::from));
+        names.into_iter().collect()
+    }
+
+    fn files(&self) -> Option<&dyn Files> {
+        Some(self)
+    }
+}
+
+/// `hostvars`: every host's variables, as seen from here.
+#[derive(Debug)]
+struct HostVars(Scope);
+
+impl Lookup for HostVars {
+    fn get(&self, name: &str) -> Found {
+        let Scope { store, play, pos, .. } = &self.0;
+        match store.graph.host(name) {
+            Some(host) => Found::Scope(Arc::new(Scope {
+                store: store.clone(),
+                host,
+                play: *play,
+                pos: pos.clone(),
+                task: None,
+                local: Arc::default(),
+            })),
+            None if store.project.inventory.host(name).is_some() => {
+                Found::Scope(Arc::new(Outside { store: store.clone(), play: *play, name: name.to_string() }))
+            }
+            None => Found::Missing,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.store.project.inventory.hosts.keys().cloned().collect()
+    }
+}
+
+/// A host of the inventory that no play runs on: only what is written down is known.
+#[derive(Debug)]
+struct Outside {
+    store: Arc<Store>,
+    play: usize,
+    name: String,
+}
+
+impl Lookup for Outside {
+    fn get(&self, name: &str) -> Found {
+        if name == "inventory_hostname" {
+            return Found::Value(Value::from(self.name.as_str()));
+        }
+        let Some(play) = self.store.graph.plays.get(self.play) else { return Found::Missing };
+        let layers = self.store.project.inventory.layers(&self.name, &play.beside);
+        layers.iter().rev().find_map(|layer| in_vars(layer.vars, name)).unwrap_or(Found::Missing)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let Some(play) = self.store.graph.plays.get(self.play) else { return Vec::new() };
+        let layers = self.store.project.inventory.layers(&self.name, &play.beside);
+        layers.iter().flat_map(|layer| layer.vars.iter().map(|(key, _)| key.name.clone())).collect()
+    }
+}
+
+impl Scope {
+    fn search(&self) -> Search {
+        match (&self.task, self.store.graph.plays.get(self.play)) {
+            (Some(task), _) => (*task.search).clone(),
+            (None, Some(play)) => (*play.search).clone(),
+            (None, None) => Search::default(),
+        }
+    }
+}
+
+impl Files for Scope {
+    fn find(&self, sort: Sort, name: &str) -> Option<PathBuf> {
+        let directory = match sort {
+            Sort::Files => "files",
+            Sort::Templates => "templates",
+            Sort::Vars => "vars",
+        };
+        self.search().candidates(directory, name).into_iter().find(|path| path.exists())
+    }
+
+    fn read(&self, path: &Path) -> Result<Arc<Source>, String> {
+        self.store.files.read(path).map_err(|fault| fault.message)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        let (directory, name) = match pattern.rsplit_once('/') {
+            Some((directory, name)) => (PathBuf::from(directory), name),
+            None => (PathBuf::from("."), pattern),
+        };
+        let regex = regex::escape(name).replace(r"\*", "[^/]*").replace(r"\?", "[^/]");
+        let Ok(regex) = regex::Regex::new(&format!("^{regex}$")) else { return Vec::new() };
+        let names = crate::lang::files::names(&directory);
+        let mut paths: Vec<PathBuf> =
+            names.iter().filter(|name| regex.is_match(name)).map(|name| directory.join(name)).collect();
+        paths.retain(|path| path.is_file());
+        paths.sort();
+        paths
+    }
+
+    fn kind(&self, path: &Path) -> Option<PathKind> {
+        let meta = path.metadata().ok()?;
+        Some(match (meta.is_file(), meta.is_dir()) {
+            (true, _) => PathKind::File,
+            (_, true) => PathKind::Directory,
+            _ => PathKind::Other,
+        })
+    }
+
+    fn is_link(&self, path: &Path) -> bool {
+        path.is_symlink()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.store.environment.get(name).cloned()
+    }
+
+    fn now(&self) -> std::time::SystemTime {
+        self.store.now
+    }
+}
