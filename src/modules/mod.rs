@@ -3,6 +3,7 @@
 //! Adding a kind: one file, one line in [`kinds!`], one table of cases. Knows nothing of connections or of the engine.
 
 pub mod keypair;
+pub mod attributes;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -183,8 +184,14 @@ macro_rules! kinds {
 }
 
 kinds! {
+    assert::Assert,
     command::Command,
-
+    debug::Debug,
+    fail::Fail,
+    meta::Meta,
+    raw::Raw,
+    set_fact::SetFact,
+    shell::Shell,
 }
 
 /// Prefixes under which Ansible users write the same kinds.

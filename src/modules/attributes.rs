@@ -1,0 +1,240 @@
+//! Mode, owner and group of a path, and the directories above it: what the kinds that write files share.
+
+use serde::Deserialize;
+
+use crate::change::Apply;
+use crate::change::Change;
+use crate::change::Look;
+use crate::change::Probe;
+use crate::change::Refusal;
+use crate::change::Resource;
+use crate::change::Undo;
+use crate::change::look::PathKind;
+use crate::change::look::PathState;
+use crate::change::sh;
+use crate::modules::types::Mode;
+
+/// What is wanted of a path; `None` leaves it as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub mode: Option<&'a Mode>,
+    pub owner: Option<&'a str>,
+    pub group: Option<&'a str>,
+}
+
+/// How the path is reached: chmod and chown follow links, so what they change may have another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The path itself.
+    Itself,
+    /// The path is a link; its target is meant.
+    Link,
+}
+
+/// Whether a name or number from a task means this one.
+fn means(wanted: &str, name: &str, id: u32) -> bool {
+    wanted == name || wanted.parse() == Ok(id)
+}
+
+impl Wanted<'_> {
+    /// The bits the path should have; `None` when they are right, or nothing is wanted.
+    pub fn bits(&self, now: &PathState) -> Option<u32> {
+        let directory = now.kind == PathKind::Directory;
+        self.mode.map(|mode| mode.bits(now.mode, directory)).filter(|bits| *bits != now.mode)
+    }
+
+    fn owner(&self, now: &PathState) -> Option<&str> {
+        self.owner.filter(|owner| !means(owner, &now.user, now.uid))
+    }
+
+    fn group(&self, now: &PathState) -> Option<&str> {
+        self.group.filter(|group| !means(group, &now.group, now.gid))
+    }
+
+    pub fn hold(&self, now: &PathState) -> bool {
+        self.bits(now).is_none() && self.owner(now).is_none() && self.group(now).is_none()
+    }
+
+    /// Adds the step that gives an existing path what it lacks, if it lacks anything.
+    pub fn fix(&self, change: &mut Change, path: &str, now: &PathState, via: Via) {
+        if self.hold(now) {
+            return;
+        }
+        let mut what = Vec::new();
+        if let Some(bits) = self.bits(now) {
+            what.push(format!("mode: {:04o} -> {bits:04o}", now.mode));
+        }
+        what.extend(self.owner(now).map(|owner| format!("owner: {} -> {owner}", now.user)));
+        what.extend(self.group(now).map(|group| format!("group: {} -> {group}", now.group)));
+        let script = script(path, self.owner(now), self.group(now), self.bits(now));
+        let (resource, undo) = match via {
+            Via::Itself => (Resource::path(path), Undo::Restore),
+            Via::Link => {
+                let look = Look::Path { path: path.into(), follow: true };
+                let word = sh::quote(path);
+                let undo = format!(
+                    "[ ! -e {word} ] || {{ chown {}:{} {word} && chmod {:04o} {word}; }}",
+                    now.uid, now.gid, now.mode
+                );
+                (Resource::new(format!("attributes:{path}"), look), Undo::By(undo))
+            }
+        };
+        change.step(what.join(", "), resource, Apply::run(script), undo);
+    }
+
+    /// Adds the steps that create a directory and those missing above it, each with these attributes.
+    pub fn create_directory(&self, change: &mut Change, path: &str, above: &Above) -> Result<(), Refusal> {
+        let missing = above.missing(path)?;
+        for directory in missing.iter().map(String::as_str).chain([path]) {
+            let bits = self.mode.map_or(0o755, |mode| mode.bits(0o755, true));
+            let mut text = format!("mkdir -m {bits:04o} {}", sh::quote(directory));
+            if self.owner.is_some() || self.group.is_some() {
+                text = format!(
+                    "mkdir -m 0700 {} && {}",
+                    sh::quote(directory),
+                    script(directory, self.owner, self.group, Some(bits))
+                );
+            }
+            change.step(
+                format!("create directory {directory}"),
+                Resource::path(directory),
+                Apply::run(text),
+                Undo::Restore,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// `chown` comes first, since it takes special bits away.
+pub fn script(path: &str, owner: Option<&str>, group: Option<&str>, bits: Option<u32>) -> String {
+    let mut commands = Vec::new();
+    let path = sh::quote(path);
+    match (owner, group) {
+        (Some(owner), Some(group)) => {
+            commands.push(format!("chown -- {}:{} {path}", sh::quote(owner), sh::quote(group)))
+        }
+        (Some(owner), None) => commands.push(format!("chown -- {} {path}", sh::quote(owner))),
+        (None, Some(group)) => commands.push(format!("chgrp -- {} {path}", sh::quote(group))),
+        (None, None) => {}
+    }
+    commands.extend(bits.map(|bits| format!("chmod {bits:04o} {path}")));
+    commands.join(" && ")
+}
+
+/// Questions about the directories above a path, nearest first. A probe's questions have names known beforehand.
+const ABOVE: [&str; 16] = [
+    "above0", "above1", "above2", "above3", "above4", "above5", "above6", "above7", "above8", "above9", "above10",
+    "above11", "above12", "above13", "above14", "above15",
+];
+
+/// What is seen of the directories above a path, nearest first, links followed.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Above {
+    #[serde(default)]
+    above0: PathState,
+    #[serde(default)]
+    above1: PathState,
+    #[serde(default)]
+    above2: PathState,
+    #[serde(default)]
+    above3: PathState,
+    #[serde(default)]
+    above4: PathState,
+    #[serde(default)]
+    above5: PathState,
+    #[serde(default)]
+    above6: PathState,
+    #[serde(default)]
+    above7: PathState,
+    #[serde(default)]
+    above8: PathState,
+    #[serde(default)]
+    above9: PathState,
+    #[serde(default)]
+    above10: PathState,
+    #[serde(default)]
+    above11: PathState,
+    #[serde(default)]
+    above12: PathState,
+    #[serde(default)]
+    above13: PathState,
+    #[serde(default)]
+    above14: PathState,
+    #[serde(default)]
+    above15: PathState,
+}
+
+impl Above {
+    /// Asks for every directory above the path but `/`.
+    pub fn ask(mut probe: Probe, path: &str) -> Probe {
+        for (name, directory) in ABOVE.iter().zip(ancestors(path)) {
+            probe = probe.target(name, directory);
+        }
+        probe
+    }
+
+    fn states(&self) -> [&PathState; 16] {
+        [
+            &self.above0,
+            &self.above1,
+            &self.above2,
+            &self.above3,
+            &self.above4,
+            &self.above5,
+            &self.above6,
+            &self.above7,
+            &self.above8,
+            &self.above9,
+            &self.above10,
+            &self.above11,
+            &self.above12,
+            &self.above13,
+            &self.above14,
+            &self.above15,
+        ]
+    }
+
+    /// The directories that must be created before the path can be, topmost first.
+    fn missing(&self, path: &str) -> Result<Vec<String>, Refusal> {
+        let mut missing = Vec::new();
+        let count = ancestors(path).count();
+        if count > ABOVE.len() {
+            return Err(Refusal::new(format!("{path}: more than {} directories deep is unsupported", ABOVE.len())));
+        }
+        for (directory, state) in ancestors(path).zip(self.states()) {
+            match state.kind {
+                PathKind::Directory => break,
+                PathKind::Absent => missing.push(directory.to_string()),
+                _ => return Err(Refusal::new(format!("{directory} is in the way: it is no directory"))),
+            }
+        }
+        missing.reverse();
+        Ok(missing)
+    }
+
+    /// Whether the directory the path lies in is there.
+    pub fn ready(&self, path: &str) -> bool {
+        self.above0.kind == PathKind::Directory || ancestors(path).next().is_none()
+    }
+}
+
+/// `/a/b/c`: `/a/b`, `/a`.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(parent(path), |path| parent(path))
+}
+
+fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(directory, _)| directory).filter(|directory| !directory.is_empty())
+}
+
+/// The last part of a path.
+pub fn basename(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// A path below a directory.
+pub fn below(directory: &str, name: &str) -> String {
+    format!("{}/{}", directory.trim_end_matches('/'), name.trim_start_matches('/'))
+}
