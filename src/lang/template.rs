@@ -22,6 +22,8 @@ pub(crate) mod syntax;
 mod test_vars;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_hostile;
 pub(crate) mod val;
 
 use std::collections::HashMap;

@@ -125,6 +125,12 @@ pub(crate) fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.get(name).copied()
 }
 
+/// Names of all filters and tests, for tests of tests.
+#[cfg(test)]
+pub(crate) fn all() -> [Vec<&'static str>; 2] {
+    [FILTERS.keys().copied().collect(), TESTS.keys().copied().collect()]
+}
+
 /// What exists in Ansible, is not built here, and what to do instead.
 const UNSUPPORTED_FILTERS: &[(&str, &str)] = &[
     ("json_query", "use `map`, `selectattr` and `dict2items`"),
@@ -147,11 +153,19 @@ const UNSUPPORTED_FILTERS: &[(&str, &str)] = &[
     ("from_csv", "use `split`"),
     ("random_mac", "write the address into a variable, so that it stays the same"),
     ("to_ini", "use a template file"),
+    ("rekey_on_member", "use `items2dict(key_name=…)`"),
     ("index_of", "use `list.index(value)`"),
     ("lists_mergeby", "use `groupby` and `combine`"),
     ("consolidate", "use `combine`"),
     ("keep_keys", "use `dict2items | selectattr | items2dict`"),
     ("remove_keys", "use `dict2items | rejectattr | items2dict`"),
+];
+const UNSUPPORTED_TESTS: &[(&str, &str)] = &[
+    ("mount", "look at the host with a task"),
+    ("is_mount", "look at the host with a task"),
+    ("same_file", "compare the paths"),
+    ("is_same_file", "compare the paths"),
+    ("vaulted_file", "look at the file's first line"),
 ];
 const UNSUPPORTED_FUNCTIONS: &[(&str, &str)] =
     &[("cycler", "use `loop.cycle`"), ("joiner", "use `join` or `loop.first`"), ("lipsum", "write the text out")];
@@ -177,7 +191,7 @@ pub(crate) fn no_filter(name: &str) -> Diagnostic {
 }
 
 pub(crate) fn no_test(name: &str) -> Diagnostic {
-    missing("test", name, TESTS.keys().copied(), None)
+    missing("test", name, TESTS.keys().copied(), find(UNSUPPORTED_TESTS, name))
 }
 
 pub(crate) fn unsupported_function(name: &str) -> Option<&'static str> {

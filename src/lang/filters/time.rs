@@ -259,10 +259,20 @@ fn to_datetime(_: &mut Cx, mut args: Args) -> Res {
     }
 }
 
+/// What was read of a time so far.
+struct Clock {
+    date: [i128; 3],
+    time: [i128; 3],
+    micro: i128,
+    afternoon: Option<bool>,
+    /// Seconds east of UTC.
+    offset: i128,
+    epoch: Option<i128>,
+}
+
 fn strptime(text: &str, format: &str) -> Res<Option<Moment>> {
     let format = format.replace("%F", "%Y-%m-%d").replace("%T", "%H:%M:%S").replace("%R", "%H:%M");
-    let (mut year, mut month, mut day, mut hour, mut minute, mut second, mut micro) = (1900, 1, 1, 0, 0, 0, 0);
-    let (mut afternoon, mut offset, mut epoch) = (None, 0, None);
+    let mut clock = Clock { date: [1900, 1, 1], time: [0, 0, 0], micro: 0, afternoon: None, offset: 0, epoch: None };
     let mut rest = text;
     let mut marks = format.chars();
     while let Some(mark) = marks.next() {
@@ -270,104 +280,96 @@ fn strptime(text: &str, format: &str) -> Res<Option<Moment>> {
             rest = rest.trim_start();
             continue;
         }
-        if mark != '%' {
-            let Some(after) = rest.strip_prefix(mark) else { return Ok(None) };
-            rest = after;
-            continue;
-        }
-        let letter = marks.next().unwrap_or('%');
-        let mut digits = |most: usize| {
-            let end = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
-            let (number, after) = rest.split_at(end);
-            rest = after;
-            number.parse::<i128>().ok().map(|value| (value, end))
+        let read = match mark {
+            '%' => clock.read(marks.next().unwrap_or('%'), rest)?,
+            other => rest.strip_prefix(other),
         };
-        let slot = match letter {
-            'Y' => (&mut year, 4),
-            'm' => (&mut month, 2),
-            'd' | 'e' => (&mut day, 2),
-            'H' | 'I' => (&mut hour, 2),
-            'M' => (&mut minute, 2),
-            'S' => (&mut second, 2),
-            'y' => {
-                let Some((value, _)) = digits(2) else { return Ok(None) };
-                year = if value < 69 { 2000 + value } else { 1900 + value };
-                continue;
-            }
-            'f' => {
-                let Some((value, count)) = digits(6) else { return Ok(None) };
-                micro = value * 10i128.pow(6 - count as u32);
-                continue;
-            }
-            's' => {
-                let Some((value, _)) = digits(12) else { return Ok(None) };
-                epoch = Some(value * SECOND);
-                continue;
+        match read {
+            Some(after) => rest = after,
+            None => return Ok(None),
+        }
+    }
+    Ok(if rest.is_empty() { clock.moment() } else { None })
+}
+
+/// At most so many digits, and what follows them.
+fn digits(text: &str, most: usize) -> Option<(i128, usize, &str)> {
+    let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at(count);
+    Some((number.parse().ok()?, count, rest))
+}
+
+/// Which of the names the text begins with, in full or by three letters, and what follows.
+fn named<'t>(text: &'t str, names: &[&str]) -> Option<(usize, &'t str)> {
+    let at = names.iter().position(|name| starts_with(text, &name[..3]))?;
+    let length = if starts_with(text, names[at]) { names[at].len() } else { 3 };
+    Some((at, &text[length..]))
+}
+
+impl Clock {
+    /// Reads what a mark stands for; gives what follows it, or nothing if it is not there.
+    fn read<'t>(&mut self, mark: char, text: &'t str) -> Res<Option<&'t str>> {
+        let (slot, most) = match mark {
+            'Y' => (&mut self.date[0], 4),
+            'm' => (&mut self.date[1], 2),
+            'd' | 'e' => (&mut self.date[2], 2),
+            'H' | 'I' => (&mut self.time[0], 2),
+            'M' => (&mut self.time[1], 2),
+            'S' => (&mut self.time[2], 2),
+            'y' | 'f' | 's' => return Ok(self.read_scaled(mark, text)),
+            'p' => {
+                self.afternoon = Some(starts_with(text, "pm"));
+                return Ok((starts_with(text, "am") || starts_with(text, "pm")).then(|| &text[2..]));
             }
             'b' | 'B' | 'h' => {
-                let found = MONTHS.iter().position(|name| starts_with(rest, &name[..3]));
-                let Some(at) = found else { return Ok(None) };
-                let length = if starts_with(rest, MONTHS[at]) { MONTHS[at].len() } else { 3 };
-                rest = &rest[length..];
-                month = at as i128 + 1;
-                continue;
+                let Some((at, rest)) = named(text, &MONTHS) else { return Ok(None) };
+                self.date[1] = at as i128 + 1;
+                return Ok(Some(rest));
             }
-            'a' | 'A' => {
-                let Some(name) = DAYS.iter().find(|name| starts_with(rest, &name[..3])) else { return Ok(None) };
-                rest = &rest[if starts_with(rest, name) { name.len() } else { 3 }..];
-                continue;
-            }
-            'p' => {
-                afternoon = Some(starts_with(rest, "pm"));
-                if !starts_with(rest, "am") && !starts_with(rest, "pm") {
-                    return Ok(None);
-                }
-                rest = &rest[2..];
-                continue;
-            }
+            'a' | 'A' => return Ok(named(text, &DAYS).map(|(_, rest)| rest)),
             'z' => {
-                let Some((seconds, after)) = zone(rest) else { return Ok(None) };
-                offset = seconds;
-                rest = after;
-                continue;
+                let Some((seconds, rest)) = zone(text) else { return Ok(None) };
+                self.offset = seconds;
+                return Ok(Some(rest));
             }
-            'Z' => {
-                rest = rest.trim_start_matches(|one: char| one.is_ascii_alphabetic());
-                continue;
-            }
-            '%' => {
-                let Some(after) = rest.strip_prefix('%') else { return Ok(None) };
-                rest = after;
-                continue;
-            }
+            'Z' => return Ok(Some(text.trim_start_matches(|one: char| one.is_ascii_alphabetic()))),
+            '%' => return Ok(text.strip_prefix('%')),
             other => return fail(format!("the time format `%{other}` is unsupported")),
         };
-        let Some((value, _)) = digits(slot.1) else { return Ok(None) };
-        *slot.0 = value;
+        let Some((value, _, rest)) = digits(text, most) else { return Ok(None) };
+        *slot = value;
+        Ok(Some(rest))
     }
-    if let Some(afternoon) = afternoon {
-        hour = hour % 12 + if afternoon { 12 } else { 0 };
+
+    fn read_scaled<'t>(&mut self, mark: char, text: &'t str) -> Option<&'t str> {
+        let most = match mark {
+            'y' => 2,
+            'f' => 6,
+            _ => 12,
+        };
+        let (value, count, rest) = digits(text, most)?;
+        match mark {
+            'y' => self.date[0] = if value < 69 { 2000 + value } else { 1900 + value },
+            'f' => self.micro = value * 10i128.pow(6 - u32::try_from(count).ok()?),
+            _ => self.epoch = Some(value * SECOND),
+        }
+        Some(rest)
     }
-    let lengths = [
-        31,
-        28 + i128::from((year % 4 == 0 && year % 100 != 0) || year % 400 == 0),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    let longest = usize::try_from(month - 1).ok().and_then(|at| lengths.get(at)).copied().unwrap_or(0);
-    if !rest.is_empty() || !(1..=longest).contains(&day) || hour > 23 || minute > 59 || second > 61 {
-        return Ok(None);
+
+    /// The time, if there is such a day and hour.
+    fn moment(&self) -> Option<Moment> {
+        let [year, month, day] = self.date;
+        let [hour, minute, second] = self.time;
+        let hour = self.afternoon.map_or(hour, |afternoon| hour % 12 + if afternoon { 12 } else { 0 });
+        let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let lengths = [31, 28 + i128::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let longest = *lengths.get(usize::try_from(month - 1).ok()?)?;
+        if !(1..=longest).contains(&day) || hour > 23 || minute > 59 || second > 61 {
+            return None;
+        }
+        let clock = (hour * 3600 + minute * 60 + second - self.offset) * SECOND + self.micro;
+        Some(Moment { micros: self.epoch.unwrap_or(days(year, month, day) * DAY + clock) })
     }
-    let clock = (hour * 3600 + minute * 60 + second - offset) * SECOND + micro;
-    Ok(Some(Moment { micros: epoch.unwrap_or(days(year, month, day) * DAY + clock) }))
 }
 
 fn starts_with(text: &str, word: &str) -> bool {

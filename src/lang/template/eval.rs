@@ -91,6 +91,35 @@ impl Cx<'_> {
                 }
                 Val::map(made)
             }
+            ExprKind::Not(_) | ExprKind::Neg(_) | ExprKind::And(..) | ExprKind::Or(..) => self.operator(expr)?,
+            ExprKind::Binary(..) | ExprKind::Compare(..) | ExprKind::If(..) => self.operator(expr)?,
+            ExprKind::Attr(inner, name) => {
+                let value = self.eval(inner)?;
+                self.attr(&value, name, &expr.at)?
+            }
+            ExprKind::Item(inner, key) => {
+                let value = self.eval(inner)?;
+                let key = self.eval(key)?;
+                self.item(&value, &key, &expr.at)?
+            }
+            ExprKind::Slice(inner, parts) => self.slice(inner, parts)?,
+            ExprKind::Call(callee, args) => self.call_expr(callee, args, &expr.at)?,
+            ExprKind::Filter(input, name, filter, args) => {
+                let input = match input {
+                    Some(input) => self.eval(input)?,
+                    None => self.block_input.take().unwrap_or(Val::None),
+                };
+                self.filter_expr(input, name, *filter, args)?
+            }
+            ExprKind::Test(input, name, test, args) => {
+                let input = self.eval(input)?;
+                self.test_expr(input, name, *test, args)?
+            }
+        })
+    }
+
+    fn operator(&mut self, expr: &Expr) -> Res {
+        Ok(match &expr.kind {
             ExprKind::Not(inner) => {
                 let value = self.eval(inner)?;
                 Val::Bool(!self.truth(&value)?)
@@ -124,28 +153,7 @@ impl Cx<'_> {
                     (false, None) => self.blank(&expr.at),
                 }
             }
-            ExprKind::Attr(inner, name) => {
-                let value = self.eval(inner)?;
-                self.attr(&value, name, &expr.at)?
-            }
-            ExprKind::Item(inner, key) => {
-                let value = self.eval(inner)?;
-                let key = self.eval(key)?;
-                self.item(&value, &key, &expr.at)?
-            }
-            ExprKind::Slice(inner, parts) => self.slice(inner, parts)?,
-            ExprKind::Call(callee, args) => self.call_expr(callee, args, &expr.at)?,
-            ExprKind::Filter(input, name, filter, args) => {
-                let input = match input {
-                    Some(input) => self.eval(input)?,
-                    None => self.block_input.take().unwrap_or(Val::None),
-                };
-                self.filter_expr(input, name, *filter, args)?
-            }
-            ExprKind::Test(input, name, test, args) => {
-                let input = self.eval(input)?;
-                self.test_expr(input, name, *test, args)?
-            }
+            _ => Val::None,
         })
     }
 

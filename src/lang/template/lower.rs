@@ -22,8 +22,10 @@ use crate::lang::template::syntax::*;
 const DEEPEST: usize = 400;
 /// The longest text that is read as a template, in bytes.
 const LONGEST: usize = 4 << 20;
-/// Stack the parser may need for each byte of text: it recurses for each link of a chain, at least two bytes long.
-const STACK_PER_BYTE: usize = 512;
+/// The longest `{{ … }}` or `{% … %}`, in bytes.
+const LONGEST_TAG: usize = 64 << 10;
+/// Stack the parser may need for each byte of a tag: it recurses for each sign of `---x` and each link of a chain.
+const STACK_PER_BYTE: usize = 2048;
 
 /// How a text is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,8 +84,30 @@ pub(crate) fn parse(text: &str, mode: &Mode) -> Low<Unit> {
     if text.len() > LONGEST {
         return refuse(0..0, format!("a template longer than {} MiB is unsupported", LONGEST >> 20));
     }
-    let stack = (1 << 20) + text.len() * STACK_PER_BYTE;
+    let tag = match mode {
+        Mode::Expression => text.len(),
+        Mode::Inline => longest_tag(text, &Style::default()),
+        Mode::File(style) => longest_tag(text, style),
+    };
+    if tag > LONGEST_TAG {
+        return refuse(0..0, format!("an expression longer than {} KiB is unsupported", LONGEST_TAG >> 10));
+    }
+    let stack = (1 << 20) + tag * STACK_PER_BYTE;
     stacker::maybe_grow(stack, stack + (64 << 10), || parse_here(text, mode))
+}
+
+fn longest_tag(text: &str, style: &Style) -> usize {
+    let mut longest = 0;
+    for [open, close] in [&style.variable, &style.block] {
+        let mut rest = text;
+        while let Some(start) = rest.find(open.as_str()).filter(|_| !open.is_empty()) {
+            rest = &rest[start + open.len()..];
+            let end = rest.find(close.as_str()).unwrap_or(rest.len());
+            longest = longest.max(end);
+            rest = &rest[end..];
+        }
+    }
+    longest
 }
 
 fn parse_here(text: &str, mode: &Mode) -> Low<Unit> {

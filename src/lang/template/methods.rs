@@ -129,20 +129,13 @@ pub(crate) fn call(cx: &mut Cx, receiver: &Val, name: &str, mut args: Args) -> R
 fn str_method(cx: &mut Cx, text: &Arc<str>, name: &str, mut args: Args) -> Res {
     cx.burn_text(text.len())?;
     let flag = |yes: bool| Ok(Val::Bool(yes));
-    let every = |test: fn(char) -> bool| Ok(Val::Bool(!text.is_empty() && text.chars().all(test)));
-    let cased = text.chars().any(char::is_alphabetic);
     let done = match name {
-        "upper" => Ok(Val::str(text.to_uppercase())),
-        "lower" | "casefold" => Ok(Val::str(text.to_lowercase())),
+        "upper" | "lower" | "casefold" | "title" | "capitalize" | "swapcase" | "expandtabs" => Ok(changed(text, name)),
         "encode" | "decode" => {
             args.rest();
             args.rest_named();
             Ok(Val::Str(text.clone()))
         }
-        "title" => Ok(Val::str(words::title(text))),
-        "capitalize" => Ok(Val::str(words::capitalize(text))),
-        "swapcase" => Ok(Val::str(words::swapcase(text))),
-        "expandtabs" => Ok(Val::str(text.replace('\t', "        "))),
         "strip" | "lstrip" | "rstrip" => {
             let chars = args.text_if("chars");
             Ok(Val::str(words::strip(text, chars.as_deref(), name)))
@@ -185,15 +178,7 @@ fn str_method(cx: &mut Cx, text: &Arc<str>, name: &str, mut args: Args) -> Res {
             let parts = args.list(cx, "iterable")?;
             words::join(cx, text, &parts)
         }
-        "find" | "index" | "rfind" | "rindex" => {
-            let part = args.text("sub")?;
-            let found = if name.starts_with('r') { text.rfind(&*part) } else { text.find(&*part) };
-            match found {
-                Some(at) => Ok(Val::Int(text[..at].chars().count() as i128)),
-                None if name.ends_with("index") => fail(format!("'{part}' is not in the text")),
-                None => Ok(Val::Int(-1)),
-            }
-        }
+        "find" | "index" | "rfind" | "rindex" => str_find(text, name, &args.text("sub")?),
         "count" => {
             let part = args.text("sub")?;
             let count = if part.is_empty() { text.chars().count() + 1 } else { text.matches(&*part).count() };
@@ -205,17 +190,47 @@ fn str_method(cx: &mut Cx, text: &Arc<str>, name: &str, mut args: Args) -> Res {
             words::justify(cx, text, name, width, fill.as_deref()).map(Val::str)
         }
         "format" => return format::braces(cx, text, args).map(Val::str),
+        _ => str_question(text, name),
+    };
+    args.done()?;
+    done
+}
+
+/// The text in another shape.
+fn changed(text: &str, name: &str) -> Val {
+    Val::str(match name {
+        "upper" => text.to_uppercase(),
+        "title" => words::title(text),
+        "capitalize" => words::capitalize(text),
+        "swapcase" => words::swapcase(text),
+        "expandtabs" => text.replace('\t', "        "),
+        _ => text.to_lowercase(),
+    })
+}
+
+fn str_find(text: &str, name: &str, part: &str) -> Res {
+    let found = if name.starts_with('r') { text.rfind(part) } else { text.find(part) };
+    match found {
+        Some(at) => Ok(Val::Int(text[..at].chars().count() as i128)),
+        None if name.ends_with("index") => fail(format!("'{part}' is not in the text")),
+        None => Ok(Val::Int(-1)),
+    }
+}
+
+/// `.isdigit()` and its kin.
+fn str_question(text: &str, name: &str) -> Res {
+    let every = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
+    let cased = text.chars().any(char::is_alphabetic);
+    Ok(Val::Bool(match name {
         "isdigit" | "isdecimal" | "isnumeric" => every(char::is_numeric),
         "isalpha" => every(char::is_alphabetic),
         "isalnum" => every(char::is_alphanumeric),
         "isspace" => every(char::is_whitespace),
-        "isascii" => flag(text.is_ascii()),
-        "islower" => flag(cased && !text.chars().any(char::is_uppercase)),
-        "isupper" => flag(cased && !text.chars().any(char::is_lowercase)),
+        "isascii" => text.is_ascii(),
+        "islower" => cased && !text.chars().any(char::is_uppercase),
+        "isupper" => cased && !text.chars().any(char::is_lowercase),
         _ => return fail(format!("text has no method `{name}`")),
-    };
-    args.done()?;
-    done
+    }))
 }
 
 fn list_method(cx: &mut Cx, list: &Rc<List>, name: &str, mut args: Args) -> Res {
@@ -248,27 +263,7 @@ fn list_method(cx: &mut Cx, list: &Rc<List>, name: &str, mut args: Args) -> Res 
             }
             items.remove(at)
         }
-        "remove" | "index" | "count" => {
-            let wanted = args.need("item")?;
-            let wanted = cx.deep(&wanted)?;
-            let items = list.0.borrow().clone();
-            let mut found = Vec::new();
-            for (at, item) in items.iter().enumerate() {
-                let item = cx.deep(item)?;
-                if python::equal(&item, &wanted) {
-                    found.push(at);
-                }
-            }
-            match (name, found.first()) {
-                ("count", _) => Val::Int(found.len() as i128),
-                (_, None) => return fail(format!("{} is not in the list", python::repr(&wanted))),
-                ("index", Some(at)) => Val::Int(*at as i128),
-                (_, Some(at)) => {
-                    list.0.borrow_mut().remove(*at);
-                    Val::None
-                }
-            }
-        }
+        "remove" | "index" | "count" => list_find(cx, list, name, args.need("item")?)?,
         "reverse" => {
             list.0.borrow_mut().reverse();
             Val::None
@@ -289,6 +284,28 @@ fn list_method(cx: &mut Cx, list: &Rc<List>, name: &str, mut args: Args) -> Res 
     };
     args.done()?;
     Ok(done)
+}
+
+/// Where in a list something is, how often, or away with it.
+fn list_find(cx: &mut Cx, list: &Rc<List>, name: &str, wanted: Val) -> Res {
+    let wanted = cx.deep(&wanted)?;
+    let items = list.0.borrow().clone();
+    let mut found = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let item = cx.deep(item)?;
+        if python::equal(&item, &wanted) {
+            found.push(at);
+        }
+    }
+    Ok(match (name, found.first()) {
+        ("count", _) => Val::Int(found.len() as i128),
+        (_, None) => return fail(format!("{} is not in the list", python::repr(&wanted))),
+        ("index", Some(at)) => Val::Int(*at as i128),
+        (_, Some(at)) => {
+            list.0.borrow_mut().remove(*at);
+            Val::None
+        }
+    })
 }
 
 /// A position from the front; from the back when negative.

@@ -253,37 +253,42 @@ impl<'t> Cx<'t> {
             Stmt::Continue => return Err(Stop::Continue),
             Stmt::Block(block) => return self.block(&block.name, 0),
             Stmt::Extends(_) => return fail("`extends` must stand at the top of the template, not in a block"),
-            Stmt::Include(name, missing) => {
-                if let Some(source) = self.named_file(name, *missing)? {
-                    let mut env = self.env.clone();
-                    let (unit, place) = files::unit(self.templates, &source)?;
-                    env.place = Rc::new(place);
-                    env.blocks = Rc::default();
-                    env.frames.push(Rc::default());
-                    return self.within(env, |cx| match &unit.body {
-                        Body::Template(stmts) => cx.template(stmts),
-                        Body::Expression(_) => Ok(Out::default()),
-                    });
-                }
-            }
+            Stmt::Include(name, missing) => return self.include(name, *missing),
             Stmt::Import(name, target) => {
                 let module = self.import(name)?;
                 self.set(target, Val::Namespace(module));
             }
-            Stmt::FromImport(name, names) => {
-                let module = self.import(name)?;
-                for (name_in, name_here) in names {
-                    let found = module.0.borrow().get(&Key::Str(name_in.clone())).cloned();
-                    let fault = || Diagnostic::error(format!("the imported template does not define `{name_in}`"));
-                    let value = found.unwrap_or_else(|| {
-                        Val::Undefined(Rc::new(Absent::new(fault().at(&self.env.place.span(&name.at)))))
-                    });
-                    self.set(name_here, value);
-                }
-            }
+            Stmt::FromImport(name, names) => self.import_names(name, names)?,
             Stmt::Raw(_) | Stmt::Print(_) | Stmt::If(..) | Stmt::For(_) => {}
         }
         Ok(Out::default())
+    }
+
+    fn include(&mut self, name: &Expr, missing: Missing) -> Res<Out> {
+        if let Some(source) = self.named_file(name, missing)? {
+            let mut env = self.env.clone();
+            let (unit, place) = files::unit(self.templates, &source)?;
+            env.place = Rc::new(place);
+            env.blocks = Rc::default();
+            env.frames.push(Rc::default());
+            return self.within(env, |cx| match &unit.body {
+                Body::Template(stmts) => cx.template(stmts),
+                Body::Expression(_) => Ok(Out::default()),
+            });
+        }
+        Ok(Out::default())
+    }
+
+    fn import_names(&mut self, name: &Expr, names: &[(Arc<str>, Arc<str>)]) -> Res<()> {
+        let module = self.import(name)?;
+        for (name_in, name_here) in names {
+            let found = module.0.borrow().get(&Key::Str(name_in.clone())).cloned();
+            let fault = || Diagnostic::error(format!("the imported template does not define `{name_in}`"));
+            let value = found
+                .unwrap_or_else(|| Val::Undefined(Rc::new(Absent::new(fault().at(&self.env.place.span(&name.at))))));
+            self.set(name_here, value);
+        }
+        Ok(())
     }
 
     /// A body as a value, everything in it made.
