@@ -3,6 +3,10 @@
 //! `schedule` is a pure state machine over orders and answers; `ready` renders and decodes one node; `scope` is the one table of
 //! variable precedence; `drive` is the only loop that waits.
 
+pub mod judge;
 pub mod keys;
 pub mod ready;
+pub mod schedule;
 pub mod scope;
+pub mod state;
+pub mod walk;

@@ -113,6 +113,10 @@ impl Store {
         self.outputs.insert(node, output);
     }
 
+    pub fn output(&self, node: NodeId) -> Option<&Output> {
+        self.outputs.get(&node)
+    }
+
     pub fn has(&self, node: NodeId) -> bool {
         self.outputs.contains_key(&node)
     }

@@ -2,8 +2,8 @@
 //!
 //! Adding a kind: one file, one line in [`kinds!`], one table of cases. Knows nothing of connections or of the engine.
 
-pub mod keypair;
 pub mod attributes;
+pub mod keypair;
 #[cfg(test)]
 mod tests;
 pub mod types;

@@ -1,0 +1,200 @@
+//! What a result means: `changed_when`, `failed_when`, `until`, the value `register` sees, the event that is shown.
+
+use minijinja::Value;
+
+use crate::change::Change;
+use crate::change::Ran;
+use crate::change::Step;
+use crate::change::Undo;
+use crate::diag::Diagnostic;
+use crate::engine::ready::flag;
+use crate::engine::scope::Scope;
+use crate::engine::state::ItemResult;
+use crate::event::Ended;
+use crate::event::Failure;
+use crate::event::ItemEnded;
+use crate::event::Outcome;
+use crate::event::Shown;
+use crate::lang::lookup::Fault;
+use crate::lang::node::Node;
+use crate::lang::node::Tree;
+use crate::lang::task::Task;
+
+/// Longest text of a diff or an output that is shown, in bytes.
+const SHOWN: usize = 64 * 1024;
+
+/// Whether only the controller can say how the task ended, so that nothing may run behind it.
+pub fn needs_verdict(task: &Task) -> bool {
+    let constant = |list: &Option<Vec<Node>>| match list {
+        None => true,
+        Some(list) => list.iter().all(|node| matches!(node.tree, Tree::Bool(_))),
+    };
+    !constant(&task.changed_when) || !constant(&task.failed_when) || task.until.is_some()
+}
+
+/// Whether the author says that the task never changes anything.
+pub fn is_quiet(task: &Task) -> bool {
+    let never = |node: &Node| node.tree == Tree::Bool(false);
+    task.changed_when.as_ref().is_some_and(|list| list.iter().any(never))
+}
+
+/// Applies `failed_when` and `changed_when` to an item's result.
+pub fn verdict(scope: &Scope, task: &Task, result: &mut ItemResult) -> Result<(), Fault> {
+    let judged = |result: &ItemResult| match &task.register {
+        Some(key) => scope.with([(key.name.clone(), result.to_value())]),
+        None => scope.clone(),
+    };
+    if let Some(list) = &task.failed_when {
+        let failed = scope.store.templates.condition(list, &judged(result).lookup())?;
+        result.failed = match (failed, result.failed.take()) {
+            (false, _) => None,
+            (true, Some(failure)) => Some(failure),
+            (true, None) => Some(with_output("its `failed_when` holds".into(), &result.fields)),
+        };
+    }
+    if let Some(list) = &task.changed_when {
+        result.changed = scope.store.templates.condition(list, &judged(result).lookup())?;
+    }
+    Ok(())
+}
+
+/// Whether `until` is satisfied; true without one.
+pub fn is_done(scope: &Scope, task: &Task, result: &ItemResult) -> Result<bool, Fault> {
+    let Some(list) = &task.until else { return Ok(true) };
+    let scope = match &task.register {
+        Some(key) => scope.with([(key.name.clone(), result.to_value())]),
+        None => scope.clone(),
+    };
+    scope.store.templates.condition(list, &scope.lookup())
+}
+
+/// The failure of a step that ended with another rc than 0.
+pub fn failure(change: &Change, ran: &[Ran], why: Option<String>) -> Failure {
+    let last = ran.last();
+    let step = change.steps.get(ran.len().saturating_sub(1));
+    let rc = last.map(|ran| ran.rc);
+    let message = why.unwrap_or_else(|| {
+        let what = step.map_or_else(|| "the step".to_string(), |step| step.what.clone());
+        let line = last.and_then(|ran| ran.stderr.lines().rev().find(|line| !line.trim().is_empty()));
+        match (rc, line) {
+            (Some(rc), Some(line)) => format!("{what}: rc {rc}: {}", line.trim()),
+            (Some(rc), None) => format!("{what}: it ended with rc {rc}"),
+            (None, _) => format!("{what}: it did not run"),
+        }
+    });
+    let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    Failure {
+        message,
+        help: None,
+        rc,
+        stdout: last.map(|ran| cut(&ran.stdout)).unwrap_or_default(),
+        stderr: last.map(|ran| cut(&ran.stderr)).unwrap_or_default(),
+    }
+}
+
+fn with_output(message: String, fields: &crate::modules::Fields) -> Failure {
+    let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_string();
+    let rc = fields.get("rc").and_then(|value| i32::try_from(value.clone()).ok());
+    Failure { message, help: None, rc, stdout: text("stdout"), stderr: text("stderr") }
+}
+
+/// A fault of the user's text that came to light during the run, as the failure of its task.
+pub fn of_fault(fault: &Diagnostic) -> Failure {
+    let message = match &fault.span {
+        Some(span) => format!("{} ({span})", fault.message),
+        None => fault.message.clone(),
+    };
+    Failure { message, help: fault.help.clone(), rc: None, stdout: String::new(), stderr: String::new() }
+}
+
+/// A step for people.
+pub fn shown(step: &Step) -> Shown {
+    let (before, after) = match &step.diff {
+        Some(diff) => (diff.before.clone(), diff.after.clone()),
+        None => (None, None),
+    };
+    let never = match &step.undo {
+        Undo::Never(why) => Some(why.clone()),
+        Undo::Restore | Undo::By(_) | Undo::Again { .. } | Undo::Nothing => None,
+    };
+    Shown { what: step.what.clone(), before, after, never }
+}
+
+/// The items of a node as one result: what `register` sees.
+pub fn register(items: &[ItemResult], looped: bool) -> Value {
+    if !looped {
+        return items.first().map_or(Value::UNDEFINED, ItemResult::to_value);
+    }
+    let results: Value = items
+        .iter()
+        .map(|item| {
+            let own = item.to_value();
+            let pairs = own.try_iter().into_iter().flatten().map(|key| {
+                let value = own.get_item(&key).unwrap_or_default();
+                (key.to_string(), value)
+            });
+            let item_value = item.value.clone().unwrap_or_default();
+            let extra = [("item".to_string(), item_value), ("ansible_loop_var".to_string(), Value::from("item"))];
+            Value::from_pairs(pairs.chain(extra))
+        })
+        .collect();
+    let any = |test: fn(&ItemResult) -> bool| Value::from(items.iter().any(test));
+    let mut pairs = vec![
+        ("results".to_string(), results),
+        ("changed".to_string(), any(|item| item.changed)),
+        ("failed".to_string(), any(|item| item.failed.is_some())),
+    ];
+    if items.iter().all(|item| item.skipped.is_some()) {
+        pairs.push(("skipped".to_string(), Value::from(true)));
+    }
+    Value::from_pairs(pairs)
+}
+
+/// A node's end as it is shown. `hidden`: `no_log`.
+pub fn ended(items: Vec<ItemResult>, looped: bool, hidden: bool, verbose: bool) -> Ended {
+    let outcome = |item: &ItemResult| match (&item.failed, &item.skipped, &item.unknown) {
+        (Some(failure), _, _) => Outcome::Failed(if hidden { censored(failure) } else { failure.clone() }),
+        (_, Some(why), _) => Outcome::Skipped(why.clone()),
+        (_, _, Some(why)) => Outcome::Unknown(why.clone()),
+        _ if item.changed => Outcome::Changed,
+        _ => Outcome::Same,
+    };
+    let find = |test: fn(&&ItemResult) -> bool| items.iter().find(test).map(outcome);
+    let whole = find(|item| item.failed.is_some())
+        .or_else(|| find(|item| item.unknown.is_some()))
+        .or_else(|| find(|item| item.changed))
+        .or_else(|| find(|item| item.skipped.is_none()))
+        .or_else(|| items.first().map(outcome))
+        .unwrap_or_else(|| Outcome::Skipped("there is nothing to loop over".into()));
+    let result = (verbose && !hidden).then(|| serde_json::to_value(register(&items, looped)).unwrap_or_default());
+    let label = |item: &ItemResult| if hidden { "(hidden by no_log)".to_string() } else { item.label.clone() };
+    let shown = match looped {
+        true => items.iter().map(|item| ItemEnded { label: label(item), outcome: outcome(item) }).collect(),
+        false => Vec::new(),
+    };
+    let seconds = items.iter().map(|item| item.seconds).sum();
+    let steps = items.into_iter().flat_map(|item| item.steps);
+    let steps = match hidden {
+        true => {
+            steps.map(|step| Shown { what: "(hidden by no_log)".into(), before: None, after: None, ..step }).collect()
+        }
+        false => steps.collect(),
+    };
+    Ended { outcome: whole, steps, items: shown, ignored: false, result, seconds }
+}
+
+fn censored(failure: &Failure) -> Failure {
+    Failure {
+        message: "the task failed; its output is hidden by no_log".into(),
+        help: Some("set `no_log: false` to see why".into()),
+        rc: failure.rc,
+        stdout: String::new(),
+        stderr: String::new(),
+    }
+}
+
+/// Whether the task's output is kept out of sight.
+pub fn is_hidden(scope: &Scope, task: &Task) -> bool {
+    // What cannot be decided stays hidden.
+    flag(scope, task.inherited.no_log.as_ref()).map_or(true, |value| value.unwrap_or(false))
+}

@@ -1,0 +1,156 @@
+//! The state of a run inside the scheduler: hosts, nodes, blocks. Only data; the rules are in `schedule`.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use crate::change::Change;
+use crate::change::Look;
+use crate::change::Seen;
+use crate::engine::ready::Action;
+use crate::engine::scope::Scope;
+use crate::event::Failure;
+use crate::event::NodeId;
+use crate::event::Shown;
+use crate::graph::Frame;
+use crate::graph::HostId;
+use crate::journal::Journal;
+use crate::modules::Fields;
+use crate::remote::order::As;
+
+/// A question and the user it is asked as.
+pub type Question = (As, Look);
+
+#[derive(Default)]
+pub struct HostState {
+    /// Index in the chain: everything before has ended.
+    pub cursor: usize,
+    pub busy: Option<Busy>,
+    /// What the host said last, as long as nothing was applied since.
+    pub answers: HashMap<Question, Result<String, String>>,
+    /// Plan: something earlier would change, so what was seen may not hold.
+    pub provisional: bool,
+    /// Failed, lost or ended early, and why.
+    pub gone: Option<String>,
+    pub journals: HashMap<As, Journal>,
+    /// Nodes of other hosts that wait to run here.
+    pub guests: VecDeque<NodeId>,
+    pub notified: HashSet<(usize, usize)>,
+    /// Blocks in which a body failed, by frame.
+    pub failed_frames: HashMap<usize, Fall>,
+    /// Blocks whose failure goes on outwards once they are left, innermost last.
+    pub falling: Vec<(Arc<Frame>, Failure)>,
+    pub facts_wanted: bool,
+    pub connected: bool,
+}
+
+/// What happened in a block on one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fall {
+    Body,
+    Rescue,
+}
+
+/// What a host was asked last.
+pub enum Busy {
+    Probing {
+        asked: Vec<Question>,
+    },
+    Applying {
+        parts: HashMap<u64, Sent>,
+        rest: Vec<Question>,
+        changes: bool,
+    },
+    /// Only orders without an answer of interest.
+    Other,
+}
+
+/// One part of a stream, until it is answered.
+pub struct Sent {
+    pub node: NodeId,
+    /// `None`: the part only checks.
+    pub item: Option<SentItem>,
+    /// Items found right that its guard confirms.
+    pub confirms: Vec<(NodeId, usize, ItemResult)>,
+}
+
+pub struct SentItem {
+    pub index: usize,
+    pub scope: Scope,
+    pub action: Action,
+    pub seen: Seen,
+    pub change: Change,
+    pub label: String,
+    pub value: Option<Value>,
+}
+
+#[derive(Default)]
+pub struct NodeState {
+    pub ended: bool,
+    pub started: bool,
+    /// By item.
+    pub results: HashMap<usize, ItemResult>,
+    pub tries: u32,
+    /// Waits for a timer before it is tried again.
+    pub sleeping: bool,
+    /// How often its guard failed; twice turns speculation off before it.
+    pub stale: u32,
+    pub changed: bool,
+    pub skipped: bool,
+}
+
+/// How one item ended, before the node is judged as a whole.
+#[derive(Clone)]
+pub struct ItemResult {
+    pub label: String,
+    pub value: Option<Value>,
+    pub changed: bool,
+    pub skipped: Option<String>,
+    pub failed: Option<Failure>,
+    /// Plan: known only after apply, and why.
+    pub unknown: Option<String>,
+    pub fields: Fields,
+    pub steps: Vec<Shown>,
+    pub seconds: f64,
+}
+
+impl ItemResult {
+    pub fn new(label: &str, value: Option<Value>) -> ItemResult {
+        ItemResult {
+            label: label.to_string(),
+            value,
+            changed: false,
+            skipped: None,
+            failed: None,
+            unknown: None,
+            fields: Fields::new(),
+            steps: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
+    /// As `register` sees it.
+    pub fn to_value(&self) -> Value {
+        let mut fields = self.fields.clone();
+        fields.insert("changed".into(), Value::from(self.changed));
+        fields.insert("failed".into(), Value::from(self.failed.is_some()));
+        if let Some(failure) = &self.failed {
+            fields.insert("msg".into(), Value::from(failure.message.as_str()));
+        }
+        if let Some(why) = &self.skipped {
+            fields.insert("skipped".into(), Value::from(true));
+            fields.insert("skip_reason".into(), Value::from(why.as_str()));
+        }
+        Value::from_pairs(fields)
+    }
+}
+
+/// Where a node is executed, beside whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Where {
+    pub owner: HostId,
+    pub runs: HostId,
+}

@@ -1,0 +1,582 @@
+//! Looking ahead along a host's chain: which questions can be asked now, and which tasks can be applied in one stream.
+//!
+//! Everything put into a stream is decided on what was seen before it; each part carries a guard, so that a task runs only on
+//! the state it was decided for. What cannot be decided ends the stream, never the asking.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::change::Look;
+use crate::change::Seen;
+use crate::change::Undo;
+use crate::change::fuse;
+use crate::engine::judge;
+use crate::engine::ready;
+use crate::engine::ready::Action;
+use crate::engine::ready::Item;
+use crate::engine::ready::Ready;
+use crate::engine::ready::State;
+use crate::engine::schedule::Command;
+use crate::engine::schedule::Gate;
+use crate::engine::schedule::Schedule;
+use crate::engine::state::Busy;
+use crate::engine::state::ItemResult;
+use crate::engine::state::Question;
+use crate::engine::state::Sent;
+use crate::engine::state::SentItem;
+use crate::event::NodeId;
+use crate::graph::HostId;
+use crate::graph::Work;
+use crate::journal::Back;
+use crate::journal::Entry;
+use crate::lang::inherit::Reach as Said;
+use crate::lang::playbook::Strategy;
+use crate::lang::task::Task;
+use crate::modules::Kind;
+use crate::modules::Nature;
+use crate::modules::Reach;
+use crate::remote::order::As;
+use crate::remote::order::Kept;
+use crate::remote::order::Order;
+use crate::remote::order::Part;
+use crate::remote::order::Planned;
+use crate::remote::order::Stream;
+
+/// Most parts in one stream, so that scripts stay of a size a shell likes.
+const MOST_PARTS: usize = 200;
+
+/// What a walk gathers.
+#[derive(Default)]
+struct Ahead {
+    /// Questions without an answer.
+    missing: Vec<Question>,
+    /// Questions of everything that has not ended: asked again after a change.
+    all: Vec<Question>,
+    parts: Vec<Part>,
+    sent: HashMap<u64, Sent>,
+    /// Found right since the last part with steps; the next part's guard confirms them.
+    same: Vec<Right>,
+    user: Option<As>,
+    /// No further part may be added.
+    closed: bool,
+    /// Something that was not put into the stream comes behind or between its parts.
+    more: bool,
+    steps: bool,
+    /// Resources that got a journal entry in this stream.
+    entries: HashMap<String, u32>,
+    next_seq: Option<u32>,
+    notified: HashSet<usize>,
+}
+
+/// An item found right, and the answers that say so.
+type Right = (NodeId, usize, ItemResult, Vec<(Look, String)>);
+
+impl Schedule {
+    /// Asks and applies for a host's own chain.
+    pub(crate) fn walk(&mut self, host: HostId) {
+        let mut ahead = Ahead::default();
+        self.look_at_facts(host, &mut ahead);
+        let chain = self.graph.chains[host].clone();
+        for &node in chain.iter().skip(self.hosts[host].cursor) {
+            if !self.nodes[node as usize].ended {
+                self.look_at(host, node, &mut ahead);
+            }
+        }
+        if self.hosts[host].facts_wanted && ahead.all.is_empty() {
+            self.look_at_facts(host, &mut ahead);
+        }
+        self.send(host, ahead);
+    }
+
+    /// Asks and applies for one node of another host that is delegated here.
+    pub(crate) fn walk_guest(&mut self, host: HostId, node: NodeId) {
+        let mut ahead = Ahead::default();
+        if self.nodes[node as usize].ended {
+            self.hosts[host].guests.pop_front();
+            return;
+        }
+        self.look_inside(host, node, &mut ahead);
+        if ahead.missing.is_empty() && ahead.parts.is_empty() {
+            // It is right as it is, or waits for its own host: that host goes on with the answers that are here now.
+            self.hosts[host].guests.pop_front();
+        }
+        self.send(host, ahead);
+    }
+
+    fn look_at_facts(&mut self, host: HostId, ahead: &mut Ahead) {
+        let Some(node) = self.open_facts(host).filter(|_| self.hosts[host].facts_wanted) else { return };
+        let Work::Facts { kind } = self.graph.node(node).work.clone() else { return };
+        if let Ready::Go { items, .. } = ready::facts(&self.scope(node), kind) {
+            for item in items {
+                if let State::Go(action) = item.state {
+                    self.ask(host, &action, ahead);
+                }
+            }
+        }
+    }
+
+    /// The host's facts node, if it has not ended.
+    pub(crate) fn open_facts(&self, host: HostId) -> Option<NodeId> {
+        let open = |node: &NodeId| {
+            !self.nodes[*node as usize].ended && matches!(self.graph.node(*node).work, Work::Facts { .. })
+        };
+        self.graph.chains[host].iter().copied().find(open)
+    }
+
+    fn look_at(&mut self, host: HostId, node: NodeId, ahead: &mut Ahead) {
+        match self.gate_ahead(node, ahead) {
+            Gate::Open => {}
+            Gate::Silent | Gate::Quiet => return,
+            Gate::Wait(_) => {
+                ahead.closed = true;
+                ahead.more = true;
+            }
+        }
+        if self.graph.node(node).leader.is_some() || self.nodes[node as usize].sleeping {
+            ahead.closed = true;
+            return;
+        }
+        if let Work::Task { task, .. } = &self.graph.node(node).work
+            && task.action.kind.name == "meta"
+        {
+            ahead.closed = true;
+            return;
+        }
+        match self.runs_on(node) {
+            Ok(runs) if runs == host => self.look_inside(host, node, ahead),
+            Ok(runs) => {
+                if !ahead.closed && ahead.parts.is_empty() && self.is_at_cursor(host, node) {
+                    let guests = &mut self.hosts[runs].guests;
+                    if !guests.contains(&node) && self.guest_has_work(runs, node) {
+                        self.hosts[runs].guests.push_back(node);
+                    }
+                }
+                ahead.closed = true;
+                ahead.more = true;
+            }
+            Err(_) => {
+                ahead.closed = true;
+                ahead.more = true;
+            }
+        }
+    }
+
+    fn is_at_cursor(&self, host: HostId, node: NodeId) -> bool {
+        let open = self.graph.chains[host].iter().copied().find(|&other| !self.nodes[other as usize].ended);
+        let open = match open {
+            Some(first) if matches!(self.graph.node(first).work, Work::Facts { .. }) => {
+                let chain = &self.graph.chains[host];
+                chain.iter().copied().skip(self.hosts[host].cursor).find(|&other| !self.nodes[other as usize].ended)
+            }
+            other => other,
+        };
+        open == Some(node)
+    }
+
+    /// Whether a delegated node needs anything of the host it is delegated to.
+    fn guest_has_work(&mut self, runs: HostId, node: NodeId) -> bool {
+        let mut ahead = Ahead::default();
+        self.look_inside(runs, node, &mut ahead);
+        !ahead.missing.is_empty() || !ahead.parts.is_empty()
+    }
+
+    /// As [`Schedule::gate`], with what this stream will have notified.
+    fn gate_ahead(&mut self, node: NodeId, ahead: &Ahead) -> Gate {
+        let found = self.graph.node(node);
+        if found.handler.is_some_and(|handler| ahead.notified.contains(&handler)) {
+            return Gate::Open;
+        }
+        if found.handler.is_some() && ahead.closed {
+            // Who notifies it is not settled yet.
+            return match self.gate(node) {
+                Gate::Silent => Gate::Silent,
+                other => other,
+            };
+        }
+        self.gate(node)
+    }
+
+    fn look_inside(&mut self, host: HostId, node: NodeId, ahead: &mut Ahead) {
+        let (task, kind) = match self.graph.node(node).work.clone() {
+            Work::Task { task, kind } => (task, kind),
+            Work::Facts { .. } => return,
+            Work::Include(include) => {
+                let scope = self.scope(node);
+                // Its entries wait for it; whether it holds is decided when its turn comes.
+                if !matches!(self.store.templates.condition(&include.inherited.when, &scope.lookup()), Ok(false)) {
+                    ahead.more = true;
+                }
+                return;
+            }
+        };
+        let scope = self.scope(node);
+        match ready::prepare(&scope, &task, kind, &self.users) {
+            Ready::Skipped(_) => {}
+            Ready::Waits { on, looks } => {
+                self.want_facts(&on);
+                ahead.closed = true;
+                ahead.more = true;
+                for question in looks {
+                    self.ask_one(host, question, ahead);
+                }
+            }
+            Ready::Fault(_) => ahead.closed = true,
+            Ready::Go { items, .. } => {
+                let done: HashSet<usize> = self.nodes[node as usize].results.keys().copied().collect();
+                for (index, item) in items.into_iter().enumerate().filter(|(index, _)| !done.contains(index)) {
+                    self.look_at_item(host, node, (&task, kind), index, item, ahead);
+                }
+                if judge::needs_verdict(&task) && ahead.sent.values().any(|sent| sent.node == node) {
+                    ahead.closed = true;
+                    ahead.more = true;
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, host: HostId, action: &Action, ahead: &mut Ahead) -> bool {
+        let mut complete = true;
+        for (_, look) in &action.probe.looks {
+            complete &= self.ask_one(host, (action.user.clone(), look.clone()), ahead);
+        }
+        complete
+    }
+
+    /// Notes a question; whether its answer is there.
+    fn ask_one(&mut self, host: HostId, question: Question, ahead: &mut Ahead) -> bool {
+        let known = self.hosts[host].answers.contains_key(&question);
+        if !known && !ahead.missing.contains(&question) {
+            ahead.missing.push(question.clone());
+        }
+        if !ahead.all.contains(&question) {
+            ahead.all.push(question);
+        }
+        known
+    }
+
+    fn look_at_item(
+        &mut self,
+        host: HostId,
+        node: NodeId,
+        (task, kind): (&Arc<Task>, &'static Kind),
+        index: usize,
+        item: Item,
+        ahead: &mut Ahead,
+    ) {
+        let State::Go(action) = item.state else { return };
+        let complete = self.ask(host, &action, ahead);
+        if !complete {
+            ahead.closed = true;
+            ahead.more = true;
+        }
+        if ahead.closed {
+            return;
+        }
+        let Some(Ok(seen)) = self.seen(host, &action) else {
+            ahead.closed = true;
+            return;
+        };
+        let live = action.probe.looks.iter().any(|(_, look)| matches!(look, Look::Live { .. }));
+        let change = match action.resource.decide(&seen) {
+            Ok(change) if !(live && ahead.steps) => change,
+            // On a state older than a pending step, or one that moves by itself: not known yet.
+            _ => {
+                ahead.closed = true;
+                ahead.more = true;
+                return;
+            }
+        };
+        let user = ahead.user.get_or_insert_with(|| action.user.clone());
+        if *user != action.user && !(change.is_empty() && action.probe.looks.is_empty()) {
+            ahead.closed = true;
+            ahead.more = true;
+            return;
+        }
+        if change.is_empty() {
+            self.pass(node, (task, kind), index, &item.label, item.value, &action, &seen, ahead);
+            return;
+        }
+        let plan = self.rules.plan && !self.runs_in_plan(&item.scope, task);
+        let full = ahead.parts.len() >= self.rules.window.unwrap_or(MOST_PARTS).min(MOST_PARTS);
+        let doubtful = self.nodes[node as usize].stale >= 2 && ahead.steps;
+        if plan || full || doubtful || !self.may_start(node, task, kind) {
+            ahead.closed = true;
+            ahead.more = true;
+            return;
+        }
+        let sent =
+            SentItem { index, scope: item.scope, action: *action, seen, change, label: item.label, value: item.value };
+        self.add(host, node, task, sent, ahead);
+    }
+
+    /// An item that is right. Behind a step of this stream its guard has to confirm it.
+    #[expect(clippy::too_many_arguments, reason = "an item with all that is known of it")]
+    fn pass(
+        &mut self,
+        node: NodeId,
+        (task, kind): (&Arc<Task>, &'static Kind),
+        index: usize,
+        label: &str,
+        value: Option<minijinja::Value>,
+        action: &Action,
+        seen: &Seen,
+        ahead: &mut Ahead,
+    ) {
+        // What only reports, and what happens here, takes its turn when everything before it has ended.
+        if kind.nature == Nature::Look || kind.nature == Nature::Here {
+            ahead.more = true;
+            // An assertion or a value must be settled before what comes behind it runs.
+            if kind.nature == Nature::Here && kind.name != "debug" && ahead.steps {
+                ahead.closed = true;
+            }
+            return;
+        }
+        if !ahead.steps {
+            return;
+        }
+        if judge::needs_verdict(task) {
+            ahead.closed = true;
+            ahead.more = true;
+            return;
+        }
+        let mut result = ItemResult::new(label, value);
+        result.fields = action.resource.report(seen, &[]).unwrap_or_default();
+        ahead.same.push((node, index, result, guard(action, seen)));
+    }
+
+    /// One more part of the stream.
+    fn add(&mut self, host: HostId, node: NodeId, task: &Arc<Task>, item: SentItem, ahead: &mut Ahead) {
+        let id = self.next_part;
+        self.next_part += 1;
+        let mut looks: Vec<(Look, String)> = Vec::new();
+        let mut confirms = Vec::new();
+        for (same, index, result, own) in std::mem::take(&mut ahead.same) {
+            confirms.push((same, index, result));
+            looks.extend(own);
+        }
+        looks.extend(guard(&item.action, &item.seen));
+        let mut unique: Vec<(Look, String)> = Vec::new();
+        for pair in looks {
+            if !unique.contains(&pair) {
+                unique.push(pair);
+            }
+        }
+        let title = self.graph.place(node).task;
+        let steps = self.planned(host, task, &title, &item, ahead);
+        ahead.steps = true;
+        if !judge::needs_verdict(task) && !judge::is_quiet(task) {
+            ahead.notified.extend(self.notified_by(task, &item.scope, self.graph.node(node).play));
+        }
+        ahead.parts.push(Part {
+            id,
+            guard: unique,
+            steps,
+            environment: item.action.environment.clone(),
+            timeout: item.action.timeout,
+        });
+        ahead.sent.insert(id, Sent { node, item: Some(item), confirms });
+    }
+
+    /// The steps with their journal entries: new ones get the next free number of the user's journal.
+    fn planned(&self, host: HostId, task: &Arc<Task>, title: &str, item: &SentItem, ahead: &mut Ahead) -> Vec<Planned> {
+        let journal = self.hosts[host].journals.get(&item.action.user);
+        let mut planned = Vec::new();
+        for step in &item.change.steps {
+            let mut step = step.clone();
+            if let Some(script) = own_undo(task, &step.undo) {
+                step.undo = Undo::By(script);
+            }
+            let known = step.resource.as_ref().and_then(|resource| {
+                let before = journal.and_then(|journal| journal.known(&resource.id));
+                before.or_else(|| ahead.entries.get(&resource.id).copied())
+            });
+            let entry = match (known, back(&step.undo, step.resource.as_ref().map(|resource| resource.id.as_str()))) {
+                (Some(seq), _) => Some(Kept::Known(seq)),
+                (None, None) => None,
+                (None, Some(undo)) => {
+                    let next = ahead.next_seq.unwrap_or_else(|| journal.map_or(1, |journal| journal.next.max(1)));
+                    ahead.next_seq = Some(next + 1);
+                    if let Some(resource) = &step.resource {
+                        ahead.entries.insert(resource.id.clone(), next);
+                    }
+                    Some(Kept::New(Entry {
+                        seq: next,
+                        resource: step.resource.as_ref().map(|resource| resource.id.clone()),
+                        what: step.what.clone(),
+                        task: title.to_string(),
+                        run: self.rules.run.clone(),
+                        look: step.resource.as_ref().map(|resource| look_text(&resource.look)),
+                        undo,
+                    }))
+                }
+            };
+            planned.push(Planned { step, entry });
+        }
+        planned
+    }
+
+    /// Whether what other hosts still do lets this task start: the rule of reach, the play's strategy, `needs`.
+    fn may_start(&self, node: NodeId, task: &Task, kind: &Kind) -> bool {
+        let own = self.graph.node(node);
+        let strategy = self.graph.plays[own.play].strategy;
+        let needs = self.graph.edges.iter().filter(|edge| edge.to == node && edge.why == crate::graph::Why::Needs);
+        if needs.into_iter().any(|edge| !self.nodes[edge.from as usize].ended) {
+            return false;
+        }
+        let beyond = reach(task, kind) == Reach::Beyond;
+        for (host, chain) in self.graph.chains.iter().enumerate().filter(|(host, _)| *host != own.host) {
+            for &other in chain.iter().skip(self.hosts[host].cursor) {
+                let found = self.graph.node(other);
+                if found.pos >= own.pos {
+                    break;
+                }
+                if self.nodes[other as usize].ended || matches!(found.work, Work::Facts { .. } | Work::Include(_)) {
+                    continue;
+                }
+                let blocks = match (found.play == own.play, strategy) {
+                    (false, _) | (true, Strategy::Linear) => true,
+                    (true, Strategy::Free) => false,
+                    (true, Strategy::Default) => match found.task() {
+                        Some(earlier) => self.orders(earlier, &found.work, beyond),
+                        None => false,
+                    },
+                };
+                if blocks && !self.is_dormant(other) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether an earlier task of another host must have ended before one that changes something.
+    fn orders(&self, earlier: &Task, work: &Work, beyond: bool) -> bool {
+        let Work::Task { kind, .. } = work else { return false };
+        match kind.nature {
+            Nature::Here | Nature::Look => false,
+            Nature::State | Nature::Act if beyond => !judge::is_quiet(earlier),
+            Nature::State | Nature::Act => reach(earlier, kind) == Reach::Beyond,
+        }
+    }
+
+    /// A handler nobody has notified and nobody before it can notify any more blocks no one.
+    fn is_dormant(&self, node: NodeId) -> bool {
+        let found = self.graph.node(node);
+        let Some(handler) = found.handler else { return false };
+        let host = &self.hosts[found.host];
+        if host.notified.contains(&(found.play, handler)) {
+            return false;
+        }
+        let chain = &self.graph.chains[found.host];
+        let earlier = chain.iter().skip(host.cursor).take_while(|&&other| other != node);
+        !earlier.into_iter().any(|&other| {
+            let task = self.graph.node(other).task();
+            !self.nodes[other as usize].ended && task.is_some_and(|task| !task.inherited.notify.is_empty())
+        })
+    }
+
+    fn send(&mut self, host: HostId, mut ahead: Ahead) {
+        if self.hosts[host].busy.is_some() {
+            return;
+        }
+        if !ahead.steps && !ahead.missing.is_empty() {
+            let asked = ahead.missing;
+            self.commands.push(Command::Send(host, Order::Probe(asked.clone())));
+            self.hosts[host].busy = Some(Busy::Probing { asked });
+            return;
+        }
+        if !ahead.steps {
+            return;
+        }
+        if !ahead.same.is_empty() {
+            let id = self.next_part;
+            self.next_part += 1;
+            let mut guard: Vec<(Look, String)> = Vec::new();
+            let mut confirms = Vec::new();
+            let node = ahead.same[0].0;
+            for (same, index, result, own) in std::mem::take(&mut ahead.same) {
+                confirms.push((same, index, result));
+                for pair in own {
+                    if !guard.contains(&pair) {
+                        guard.push(pair);
+                    }
+                }
+            }
+            ahead.parts.push(Part { id, guard, ..Part::default() });
+            ahead.sent.insert(id, Sent { node, item: None, confirms });
+        }
+        let user = ahead.user.unwrap_or_default();
+        let stream = Stream { user, parts: ahead.parts, rest: ahead.all.clone(), ask_at_end: ahead.more };
+        self.note_entries(host, &stream);
+        self.commands.push(Command::Send(host, Order::Apply(stream)));
+        self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: true });
+    }
+
+    /// Entries are written at the head of the stream, so they are in the journal whatever becomes of its steps.
+    fn note_entries(&mut self, host: HostId, stream: &Stream) {
+        let journal = self.hosts[host].journals.entry(stream.user.clone()).or_default();
+        for planned in stream.parts.iter().flat_map(|part| &part.steps) {
+            if let Some(Kept::New(entry)) = &planned.entry {
+                journal.next = entry.seq + 1;
+                journal.begun = true;
+                journal.entries.push(entry.clone());
+            }
+        }
+    }
+}
+
+/// The answers that must still hold. Text files are left out: their digest is asked beside them.
+fn guard(action: &Action, seen: &Seen) -> Vec<(Look, String)> {
+    let pairs = action.probe.looks.iter().filter_map(|(name, look)| {
+        let answer = seen.answers.get(*name)?.clone();
+        let counts = match look {
+            Look::Text { path } => path.starts_with("/proc/"),
+            Look::Stat { .. } | Look::Live { .. } => false,
+            _ => true,
+        };
+        counts.then(|| (look.clone(), answer))
+    });
+    pairs.collect()
+}
+
+/// A task's own `undo:` takes the place of «no way back».
+fn own_undo(task: &Task, undo: &Undo) -> Option<String> {
+    match undo {
+        Undo::Never(_) | Undo::Nothing => task
+            .undo
+            .as_ref()
+            .and_then(|node| node.scalar().or_else(|| node.get("cmd").and_then(crate::lang::node::Node::scalar))),
+        Undo::Restore | Undo::By(_) | Undo::Again { .. } => None,
+    }
+}
+
+/// What the journal says of the way back; `None`: there is nothing to keep.
+fn back(undo: &Undo, resource: Option<&str>) -> Option<Back> {
+    match undo {
+        Undo::Restore => {
+            let path = resource.and_then(|id| id.strip_prefix("file:"))?;
+            Some(Back::Restore { path: path.to_string() })
+        }
+        Undo::By(script) => Some(Back::By { script: script.clone() }),
+        Undo::Again { unit, script } => Some(Back::Again { unit: unit.clone(), script: script.clone() }),
+        Undo::Never(why) => resource.map(|_| Back::Never { why: why.clone() }),
+        Undo::Nothing => None,
+    }
+}
+
+/// The shell text that prints a resource's state.
+fn look_text(look: &Look) -> String {
+    fuse::script(std::slice::from_ref(look), "@@")
+}
+
+fn reach(task: &Task, kind: &Kind) -> Reach {
+    if task.inherited.delegate_to.is_some() || task.inherited.run_once.is_some() {
+        return Reach::Beyond;
+    }
+    match task.inherited.reach {
+        Some(Said::Own) => Reach::Own,
+        Some(Said::Beyond) => Reach::Beyond,
+        None => kind.reach,
+    }
+}
