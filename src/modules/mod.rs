@@ -191,6 +191,7 @@ kinds! {
     meta::Meta,
     raw::Raw,
     set_fact::SetFact,
+    setup::Setup,
     shell::Shell,
 }
 
