@@ -104,3 +104,41 @@ _tb_look() {
 	_tb_x=$(eval "$1" 2>/dev/null </dev/null)
 	[ -z "$_tb_x" ] || printf '%s\n' "$_tb_x"
 }
+
+# A mark between frames, with its words. The line end in front of it is its own.
+_tb_say() {
+	printf '\n%s %s\n' "$_tb_m" "$*"
+}
+
+# Where the journal of a testbed is: sets _tb_j. Root's is below /var/lib, everybody else's below the home directory.
+_tb_home() {
+	if [ -O / ]; then
+		_tb_b=/var/lib
+	else
+		_tb_b=${XDG_STATE_HOME:-${HOME:-/nonexistent}/.local/state}
+	fi
+	_tb_j=$_tb_b/tbctl/$1
+}
+
+# The journal's text between two marks; no process if there is none.
+_tb_journal() {
+	_tb_say J
+	[ ! -s "$_tb_j/journal" ] || cat "$_tb_j/journal"
+	_tb_say .
+}
+
+# Kills a process and all that come from it, children first stopped so that none escapes.
+_tb_kill() {
+	kill -STOP "$1" 2>/dev/null
+	for _tb_x in $(_tb_children "$1"); do (_tb_kill "$_tb_x"); done
+	kill -KILL "$1" 2>/dev/null
+}
+
+_tb_children() {
+	for _tb_p in /proc/[0-9]*/stat; do
+		read -r _tb_l 2>/dev/null <"$_tb_p" || continue
+		_tb_n=${_tb_l##*) }
+		_tb_n=${_tb_n#* }
+		[ "${_tb_n%% *}" != "$1" ] || printf '%s\n' "${_tb_l%% *}"
+	done
+}

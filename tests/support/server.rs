@@ -55,6 +55,8 @@ pub struct Rules {
     pub max_sessions: usize,
     pub forwards: bool,
     pub max_auth_attempts: usize,
+    /// The environment of commands, besides that of the test.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for Rules {
@@ -71,6 +73,7 @@ impl Default for Rules {
             max_sessions: 10,
             forwards: true,
             max_auth_attempts: 6,
+            environment: Vec::new(),
         }
     }
 }
@@ -303,8 +306,9 @@ impl server::Handler for Visitor {
     async fn exec_request(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), russh::Error> {
         if let Some(channel) = self.channels.remove(&id) {
             let (command, open) = (String::from_utf8_lossy(data).into_owned(), self.open.clone());
+            let rules = self.rules.clone();
             tokio::spawn(async move {
-                run(channel, &command).await;
+                run(channel, &command, &rules.environment).await;
                 open.fetch_sub(1, Ordering::SeqCst);
             });
         }
@@ -339,11 +343,12 @@ impl server::Handler for Visitor {
 }
 
 /// Runs a command as sshd does: the end of the process is told at once, the end of its output when it comes.
-async fn run(channel: Channel<Msg>, command: &str) {
+async fn run(channel: Channel<Msg>, command: &str, environment: &[(String, String)]) {
     let (read, write) = channel.split();
     let mut child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,0 +1,150 @@
+//! A host to test with: a directory, a program path that can be changed, and an actor that works on it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tbctl::change::Look;
+use tbctl::remote::host::Handle;
+use tbctl::remote::host::Limits;
+use tbctl::remote::host::Worker;
+use tbctl::remote::host::spawn_within;
+use tbctl::remote::order::Answer;
+use tbctl::remote::order::As;
+use tbctl::remote::order::Manner;
+use tbctl::remote::order::Order;
+use tbctl::secret::Secret;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::support::World;
+use crate::support::server::Rules;
+use crate::support::server::Server;
+
+/// The shells every script has to run in.
+pub const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+pub struct Rig {
+    pub dir: TempDir,
+    pub server: Server,
+    pub world: World,
+    pub handle: Handle,
+    pub answers: mpsc::UnboundedReceiver<(usize, Answer)>,
+    pub testbed: String,
+}
+
+/// How a rig differs from the usual one.
+#[derive(Default)]
+pub struct Needs {
+    pub shell: Option<&'static str>,
+    pub password: Option<&'static str>,
+    pub limits: Option<Limits>,
+    /// Programs, by name and text.
+    pub programs: Vec<(&'static str, String)>,
+}
+
+impl Rig {
+    pub async fn new() -> Rig {
+        Rig::with(Needs::default()).await
+    }
+
+    pub async fn with(needs: Needs) -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        match needs.shell {
+            None => {}
+            Some("busybox") => program(&bin, "sh", "#!/bin/dash\nexec busybox sh \"$@\"\n"),
+            Some(shell) => program(&bin, "sh", &format!("#!/bin/dash\nexec {shell} \"$@\"\n")),
+        }
+        for (name, text) in &needs.programs {
+            program(&bin, name, text);
+        }
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let environment = vec![("PATH".into(), path), ("HOME".into(), home.display().to_string())];
+        let server = Server::start(Rules { environment, ..Rules::default() }).await;
+        let testbed = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let (world, handle, answers) = operator(&server, &testbed, needs.password, needs.limits.unwrap_or_default());
+        Rig { dir, server, world, handle, answers, testbed }
+    }
+
+    /// Another operator, who knows nothing of what was done before.
+    pub fn again(&mut self) {
+        let (world, handle, answers) = operator(&self.server, &self.testbed, None, Limits::default());
+        self.world = world;
+        self.handle = handle;
+        self.answers = answers;
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.dir.path().join("root").join(name).display().to_string()
+    }
+
+    /// Everything up to the last answer to an order.
+    pub async fn order(&mut self, order: Order) -> Vec<Answer> {
+        self.handle.send(order);
+        self.rest().await
+    }
+
+    pub async fn rest(&mut self) -> Vec<Answer> {
+        let mut all = Vec::new();
+        loop {
+            let answer = self.next().await;
+            let last =
+                matches!(answer, Answer::Probed(_) | Answer::Applied { .. } | Answer::Finished | Answer::Lost { .. });
+            all.push(answer);
+            if last {
+                return all;
+            }
+        }
+    }
+
+    pub async fn next(&mut self) -> Answer {
+        let answer = tokio::time::timeout(Duration::from_secs(60), self.answers.recv()).await;
+        answer.expect("the host is silent").expect("the host is gone").1
+    }
+
+    pub async fn ask(&mut self, questions: Vec<(As, Look)>) -> Vec<Result<String, String>> {
+        match self.order(Order::Probe(questions)).await.pop() {
+            Some(Answer::Probed(answers)) => answers,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn operator(
+    server: &Server,
+    testbed: &str,
+    password: Option<&str>,
+    limits: Limits,
+) -> (World, Handle, mpsc::UnboundedReceiver<(usize, Answer)>) {
+    let (world, target) = World::at_home_with(server);
+    let (tell, answers) = mpsc::unbounded_channel();
+    let worker = Worker {
+        name: "web".into(),
+        target,
+        settings: world.settings.clone(),
+        ask: Arc::clone(&world.person) as _,
+        manner: Manner {
+            testbed: testbed.to_string(),
+            run: "run-1".into(),
+            become_password: password.map(|text| Secret::new(text.to_string())),
+        },
+    };
+    let handle = spawn_within(limits, 0, worker, tell);
+    (world, handle, answers)
+}
+
+fn program(bin: &Path, name: &str, text: &str) {
+    let path = bin.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
