@@ -3,6 +3,8 @@
 //! `schedule` is a pure state machine over orders and answers; `ready` renders and decodes one node; `scope` is the one table of
 //! variable precedence; `drive` is the only loop that waits.
 
+pub mod destroy;
+pub mod drive;
 pub mod judge;
 pub mod keys;
 pub mod ready;

@@ -146,6 +146,11 @@ impl Schedule {
         self.hosts.iter().enumerate().all(through)
     }
 
+    /// Whether nothing new is begun any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     fn stop(&mut self) {
         self.stopping = true;
         for (host, state) in self.hosts.iter().enumerate() {

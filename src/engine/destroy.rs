@@ -1,0 +1,199 @@
+//! The way back: from the hosts' own journals, in inverse order of first touch, to the state before the first apply.
+//!
+//! Needs no playbook: the inventory says where the hosts are, the hosts say what was changed.
+
+use std::collections::HashMap;
+
+use tokio::sync::mpsc;
+
+use crate::change::Look;
+use crate::engine::drive::Interrupts;
+use crate::engine::drive::See;
+use crate::engine::drive::Telling;
+use crate::engine::drive::close;
+use crate::event::Mode;
+use crate::event::What;
+use crate::graph::HostId;
+use crate::journal::Back;
+use crate::journal::Entry;
+use crate::journal::Journal;
+use crate::remote::host;
+use crate::remote::host::Handle;
+use crate::remote::host::Worker;
+use crate::remote::order::Answer;
+use crate::remote::order::As;
+use crate::remote::order::Order;
+use crate::remote::order::Way;
+
+/// What one host remembers, by user.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    pub name: String,
+    pub journals: HashMap<As, Journal>,
+    /// Why the host could not be asked.
+    pub lost: Option<String>,
+    pub help: Option<String>,
+}
+
+impl Memory {
+    /// What would be undone, in that order; the user who logged in last.
+    pub fn entries(&self) -> Vec<(As, &Entry)> {
+        let mut users: Vec<&As> = self.journals.keys().collect();
+        users.sort_by_key(|user| (user.is_none(), (*user).clone()));
+        let entries = users.into_iter().flat_map(|user| {
+            let journal = &self.journals[user];
+            journal.entries.iter().rev().map(move |entry| (user.clone(), entry))
+        });
+        entries.collect()
+    }
+}
+
+/// Hosts that were asked what they remember, still connected.
+pub struct Survey {
+    pub hosts: Vec<Memory>,
+    handles: Vec<Option<Handle>>,
+    answers: mpsc::UnboundedReceiver<(HostId, Answer)>,
+}
+
+/// Connects to every host and reads its journals. `root`: also that of root, by sudo.
+pub async fn survey(workers: Vec<Worker>, root: bool) -> Survey {
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    let mut hosts: Vec<Memory> =
+        workers.iter().map(|worker| Memory { name: worker.name.clone(), ..Memory::default() }).collect();
+    let mut handles = Vec::new();
+    for (index, worker) in workers.into_iter().enumerate() {
+        let handle = host::spawn(index, worker, sender.clone());
+        let nothing = Look::Script { text: ":".into() };
+        let mut asked = vec![(None, nothing.clone())];
+        if root {
+            asked.push((Some("root".to_string()), nothing));
+        }
+        handle.send(Order::Probe(asked));
+        handles.push(Some(handle));
+    }
+    let mut open = hosts.len();
+    while open > 0 {
+        let Some((index, answer)) = answers.recv().await else { break };
+        match answer {
+            Answer::Journal { user, journal: Ok(journal) } => {
+                hosts[index].journals.insert(user, journal);
+            }
+            Answer::Journal { journal: Err(damage), .. } => hosts[index].lost = Some(damage.0),
+            Answer::Probed(_) => open -= 1,
+            Answer::Lost { why, .. } => {
+                hosts[index].lost = Some(why.message);
+                hosts[index].help = why.help;
+                handles[index] = None;
+                open -= 1;
+            }
+            _ => {}
+        }
+    }
+    Survey { hosts, handles, answers }
+}
+
+impl Survey {
+    /// Leaves everything as it is.
+    pub async fn leave(self) {
+        close(self.handles).await;
+    }
+
+    /// Takes everything back. `force`: also what somebody changed since.
+    pub async fn undo(
+        mut self,
+        testbed: String,
+        force: bool,
+        mut interrupts: Interrupts,
+        see: See<'_>,
+    ) -> crate::event::Run {
+        let mut telling = Telling::new(see);
+        let names: Vec<String> = self.hosts.iter().map(|host| host.name.clone()).collect();
+        let nodes = self.hosts.iter().map(|host| host.entries().len()).sum();
+        telling.tell(What::RunStarted { mode: Mode::Destroy, testbed, hosts: names.clone(), nodes });
+        let mut queues: Vec<Vec<Order>> = Vec::new();
+        for (index, host) in self.hosts.iter().enumerate() {
+            if let Some(why) = &host.lost {
+                telling.tell(What::HostLost { host: host.name.clone(), why: why.clone(), help: host.help.clone() });
+                queues.push(Vec::new());
+                continue;
+            }
+            let mut users: Vec<As> = host.journals.keys().cloned().collect();
+            users.sort_by_key(|user| (user.is_none(), user.clone()));
+            let mut queue: Vec<Order> = users.into_iter().flat_map(|user| orders(host, user, force)).collect();
+            queue.reverse();
+            if let (Some(handle), Some(order)) = (&self.handles[index], queue.pop()) {
+                handle.send(order);
+                queue.push(Order::Probe(Vec::new()));
+            }
+            queues.push(queue);
+        }
+        // Each queue carries one marker for the order that is under way.
+        while queues.iter().any(|queue| !queue.is_empty()) {
+            let answer = tokio::select! {
+                answer = self.answers.recv() => answer,
+                Some(()) = interrupts.recv() => {
+                    telling.tell(What::Interrupted);
+                    break;
+                }
+            };
+            let Some((index, answer)) = answer else { break };
+            match answer {
+                Answer::Undone { seq, how } => {
+                    if let Some(what) = told(&self.hosts[index], seq, &how) {
+                        telling.tell(what);
+                    }
+                }
+                Answer::Finished => {
+                    queues[index].pop();
+                    if let (Some(order), Some(handle)) = (queues[index].pop(), &self.handles[index]) {
+                        handle.send(order);
+                        queues[index].push(Order::Probe(Vec::new()));
+                    }
+                }
+                Answer::Lost { why, .. } => {
+                    queues[index].clear();
+                    let host = names[index].clone();
+                    telling.tell(What::HostLost { host, why: why.message, help: why.help });
+                }
+                _ => {}
+            }
+        }
+        telling.close(&self.handles, &names);
+        close(self.handles).await;
+        telling.run
+    }
+}
+
+/// Undo everything of one user's journal, then forget it.
+fn orders(host: &Memory, user: As, force: bool) -> Vec<Order> {
+    let journal = &host.journals[&user];
+    if !journal.begun {
+        return Vec::new();
+    }
+    let entries: Vec<Entry> = journal.entries.iter().rev().cloned().collect();
+    vec![Order::Undo { user: user.clone(), entries, force }, Order::Forget { user }]
+}
+
+fn told(host: &Memory, seq: u32, how: &Way) -> Option<What> {
+    let entry = host.journals.values().flat_map(|journal| &journal.entries).find(|entry| entry.seq == seq)?;
+    let (text, kept) = match how {
+        Way::Back => ("taken back".to_string(), false),
+        Way::Already => ("was as before already".to_string(), false),
+        Way::Changed => ("changed by somebody since: left alone; --force takes it back".to_string(), true),
+        Way::Never(why) => (format!("no way back: {why}"), true),
+        Way::Failed(why) => (format!("could not be taken back: {why}"), true),
+    };
+    let what = entry.resource.clone().unwrap_or_else(|| entry.what.clone());
+    Some(What::Undone { host: host.name.clone(), what, how: text, kept })
+}
+
+/// An entry for people, before it is undone.
+pub fn shown(entry: &Entry) -> String {
+    let name = entry.resource.as_deref().unwrap_or(&entry.what);
+    match &entry.undo {
+        Back::Restore { .. } => format!("{name}: put back as it was"),
+        Back::By { .. } => format!("{name}: undo «{}»", entry.what),
+        Back::Again { unit, .. } => format!("{unit}: run again «{}»", entry.what),
+        Back::Never { why } => format!("{name}: no way back: {why}"),
+    }
+}
