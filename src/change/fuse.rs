@@ -7,7 +7,7 @@ use crate::change::look::Look;
 use crate::change::sh;
 
 /// The functions every generated script relies on. POSIX sh: dash, bash and busybox.
-pub const PRELUDE: &str = include_str!("prelude.sh");
+pub const PRELUDE: &str = concat!(include_str!("prelude.sh"), include_str!("edit.sh"));
 
 /// Most looks in one section: keeps argument lists well below `ARG_MAX`.
 const CHUNK: usize = 500;
@@ -136,8 +136,9 @@ pub fn split(looks: &[Look], mark: &str, printed: &str) -> Result<Vec<String>, S
     Ok(answers)
 }
 
-/// A line of letters, then a line of `stat` for each that exists, then one digest for each `f`.
-fn split_paths(chunk: &[&str], count: usize) -> Result<Vec<String>, String> {
+/// A line of letters, then a line of `stat` for each that exists, then one digest for each `f`. For kinds that ask for many
+/// paths in a script of their own, by `_tb_paths`.
+pub fn split_paths(chunk: &[&str], count: usize) -> Result<Vec<String>, String> {
     let letters: Vec<char> = chunk.first().map(|line| line.chars().collect()).unwrap_or_default();
     let existing = letters.iter().filter(|letter| **letter != '-').count();
     let files = letters.iter().filter(|letter| **letter == 'f').count();

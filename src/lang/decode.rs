@@ -52,10 +52,12 @@ impl de::Error for Fault {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Fault {
-        let fault = Diagnostic::error(format!("unknown argument `{field}`")).suggest(field, expected.iter().copied());
+        // Arguments the engine fills in end in `_`; nobody writes them.
+        let known: Vec<&str> = expected.iter().copied().filter(|name| !name.ends_with('_')).collect();
+        let fault = Diagnostic::error(format!("unknown argument `{field}`")).suggest(field, known.iter().copied());
         match fault.help {
             Some(_) => Fault(fault),
-            None => Fault(fault.help(format!("known arguments: {}", expected.join(", ")))),
+            None => Fault(fault.help(format!("known arguments: {}", known.join(", ")))),
         }
     }
 

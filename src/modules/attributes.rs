@@ -1,5 +1,6 @@
 //! Mode, owner and group of a path, and the directories above it: what the kinds that write files share.
 
+use minijinja::Value;
 use serde::Deserialize;
 
 use crate::change::Apply;
@@ -12,6 +13,7 @@ use crate::change::Undo;
 use crate::change::look::PathKind;
 use crate::change::look::PathState;
 use crate::change::sh;
+use crate::modules::Fields;
 use crate::modules::types::Mode;
 
 /// What is wanted of a path; `None` leaves it as it is.
@@ -73,7 +75,7 @@ impl Wanted<'_> {
                 let look = Look::Path { path: path.into(), follow: true };
                 let word = sh::quote(path);
                 let undo = format!(
-                    "[ ! -e {word} ] || {{ chown {}:{} {word} && chmod {:04o} {word}; }}",
+                    "[ ! -e {word} ] || {{ chown {}:{} {word} && chmod {:05o} {word}; }}",
                     now.uid, now.gid, now.mode
                 );
                 (Resource::new(format!("attributes:{path}"), look), Undo::By(undo))
@@ -87,14 +89,12 @@ impl Wanted<'_> {
         let missing = above.missing(path)?;
         for directory in missing.iter().map(String::as_str).chain([path]) {
             let bits = self.mode.map_or(0o755, |mode| mode.bits(0o755, true));
-            let mut text = format!("mkdir -m {bits:04o} {}", sh::quote(directory));
-            if self.owner.is_some() || self.group.is_some() {
-                text = format!(
-                    "mkdir -m 0700 {} && {}",
-                    sh::quote(directory),
-                    script(directory, self.owner, self.group, Some(bits))
-                );
-            }
+            let word = sh::quote(directory);
+            let text = if self.mode.is_none() && self.owner.is_none() && self.group.is_none() {
+                format!("mkdir -m 0755 {word}")
+            } else {
+                format!("mkdir -m 0700 {word} && {}", script(directory, self.owner, self.group, Some(bits)))
+            };
             change.step(
                 format!("create directory {directory}"),
                 Resource::path(directory),
@@ -106,7 +106,7 @@ impl Wanted<'_> {
     }
 }
 
-/// `chown` comes first, since it takes special bits away.
+/// `chown` comes first, since it takes special bits away. Five digits, since with four chmod keeps a directory's special bits.
 pub fn script(path: &str, owner: Option<&str>, group: Option<&str>, bits: Option<u32>) -> String {
     let mut commands = Vec::new();
     let path = sh::quote(path);
@@ -118,7 +118,7 @@ pub fn script(path: &str, owner: Option<&str>, group: Option<&str>, bits: Option
         (None, Some(group)) => commands.push(format!("chgrp -- {} {path}", sh::quote(group))),
         (None, None) => {}
     }
-    commands.extend(bits.map(|bits| format!("chmod {bits:04o} {path}")));
+    commands.extend(bits.map(|bits| format!("chmod {bits:05o} {path}")));
     commands.join(" && ")
 }
 
@@ -172,6 +172,11 @@ impl Above {
             probe = probe.target(name, directory);
         }
         probe
+    }
+
+    /// For a path whose directory is known to be there.
+    pub fn there() -> Above {
+        Above { above0: PathState { kind: PathKind::Directory, ..PathState::default() }, ..Above::default() }
     }
 
     fn states(&self) -> [&PathState; 16] {
@@ -237,4 +242,28 @@ pub fn basename(path: &str) -> &str {
 /// A path below a directory.
 pub fn below(directory: &str, name: &str) -> String {
     format!("{}/{}", directory.trim_end_matches('/'), name.trim_start_matches('/'))
+}
+
+/// `mode`, `owner`, `group`, `uid` and `gid` as they are once the task is done, under Ansible's names.
+pub fn report(fields: &mut Fields, now: &PathState, wanted: &Wanted<'_>, directory: bool) {
+    let new = if directory { 0o755 } else { 0o644 };
+    let before = if now.exists() { now.mode } else { new };
+    let bits = wanted.mode.map_or(before, |mode| mode.bits(before, directory));
+    fields.insert("mode".into(), Value::from(format!("{bits:04o}")));
+    for (name, wanted, now_name) in [("owner", wanted.owner, &now.user), ("group", wanted.group, &now.group)] {
+        match wanted {
+            Some(wanted) if wanted.parse::<u32>().is_err() => {
+                fields.insert(name.into(), Value::from(wanted));
+            }
+            _ if !now_name.is_empty() => {
+                fields.insert(name.into(), Value::from(now_name.as_str()));
+            }
+            _ => {}
+        }
+    }
+    for (name, id, wanted) in [("uid", now.uid, wanted.owner), ("gid", now.gid, wanted.group)] {
+        if now.exists() && wanted.is_none() {
+            fields.insert(name.into(), Value::from(id));
+        }
+    }
 }

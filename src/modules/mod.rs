@@ -4,6 +4,8 @@
 
 pub mod attributes;
 pub mod keypair;
+pub mod place;
+pub mod place_tree;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -186,13 +188,16 @@ macro_rules! kinds {
 kinds! {
     assert::Assert,
     command::Command,
+    copy::Copy,
     debug::Debug,
     fail::Fail,
+    file::File,
     meta::Meta,
     raw::Raw,
     set_fact::SetFact,
     setup::Setup,
     shell::Shell,
+    template::Template,
 }
 
 /// Prefixes under which Ansible users write the same kinds.

@@ -237,12 +237,14 @@ fn show_look(text: &mut String, look: &Look, indent: &str) {
     let _ = writeln!(text, "{line}");
 }
 
+/// Text in one line that can be read.
+fn escaped(line: &str) -> String {
+    let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    line.chars().map(one).collect()
+}
+
 /// Text that is kept apart from its surroundings, each line after a bar; says so when the last line is not ended.
 fn block(content: &str, indent: &str) -> String {
-    let escaped = |line: &str| {
-        let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        line.chars().map(one).collect::<String>()
-    };
     let mut out = String::new();
     for line in content.split_inclusive('\n') {
         let bar = if line.ends_with('\n') { "|" } else { ">" };
@@ -256,9 +258,9 @@ fn block(content: &str, indent: &str) -> String {
 fn show_change(text: &mut String, change: &Change) {
     text.push_str(if change.is_empty() { "same\n" } else { "steps:\n" });
     for step in &change.steps {
-        let _ = writeln!(text, "  - {}", step.what.escape_debug());
+        let _ = writeln!(text, "  - {}", escaped(&step.what));
         if let Some(resource) = &step.resource {
-            let _ = writeln!(text, "    resource: {}", resource.id.escape_debug());
+            let _ = writeln!(text, "    resource: {}", escaped(&resource.id));
             let usual = resource.id.strip_prefix("file:").is_some_and(|path| *resource == Thing::path(path));
             if !usual {
                 text.push_str("    look: ");
@@ -302,7 +304,7 @@ fn show_apply(text: &mut String, apply: &Apply) {
                 Content::Text(content) => block(content, "      "),
                 Content::File { path, sha256 } => format!(" {} {sha256}", path.display()),
             };
-            let mut notes = vec![put.path.escape_debug().to_string()];
+            let mut notes = vec![escaped(&put.path)];
             notes.extend(put.mode.map(|mode| format!("mode {mode:04o}")));
             notes.extend(put.owner.iter().map(|owner| format!("owner {owner}")));
             notes.extend(put.group.iter().map(|group| format!("group {group}")));

@@ -150,8 +150,9 @@ impl<'de> Deserialize<'de> for HostPath {
         if !text.starts_with('/') {
             return Err(D::Error::custom(format!("`{text}` is not an absolute path; write it from `/`")));
         }
-        let trimmed = text.trim_end_matches('/');
-        Ok(HostPath(if trimmed.is_empty() { "/".into() } else { trimmed.to_string() }))
+        // One spelling a path, since resources are named after paths. `..` stays: what it means depends on links.
+        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        Ok(HostPath(format!("/{}", parts.join("/"))))
     }
 }
 
@@ -160,6 +161,24 @@ impl std::ops::Deref for HostPath {
 
     fn deref(&self) -> &str {
         &self.0
+    }
+}
+
+/// Where a file goes: a path, or, written with `/` at its end, the directory it is put into.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Dest {
+    pub path: HostPath,
+    /// Written with `/` at its end.
+    pub directory: bool,
+}
+
+impl<'de> Deserialize<'de> for Dest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dest, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let directory = text.ends_with('/');
+        let path = HostPath::deserialize(serde::de::value::StringDeserializer::<D::Error>::new(text))?;
+        Ok(Dest { path, directory })
     }
 }
 
