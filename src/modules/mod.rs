@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod keypair;
 pub mod place;
 pub mod place_tree;
+mod line;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -186,6 +187,7 @@ macro_rules! kinds {
 }
 
 kinds! {
+    apt::Apt,
     assert::Assert,
     command::Command,
     copy::Copy,
@@ -198,6 +200,8 @@ kinds! {
     setup::Setup,
     shell::Shell,
     template::Template,
+    sysctl::Sysctl,
+    systemd::Systemd,
 }
 
 /// Prefixes under which Ansible users write the same kinds.

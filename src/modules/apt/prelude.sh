@@ -1,0 +1,22 @@
+export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical LC_ALL=C
+_tb_apt() {
+	apt-get -y -q -o DPkg::Lock::Timeout="$_tb_t" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+		-o APT::Get::AutomaticRemove=false -o APT::Keep-Downloaded-Packages=false "$@"
+}
+# Packages whose state is of this pattern, a name a line.
+_tb_now() { dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' | sed -n "s/^$1 //p" | sort; }
+_tb_update() {
+	_tb_apt update && touch -c /var/lib/apt/lists
+}
+# Runs a transaction between two lists of what is installed; the difference is what is taken back.
+_tb_transaction() {
+	[ -e "$_tb_k/first" ] || _tb_now config-files >"$_tb_k/conf" || return
+	_tb_now '[^nc][^ ]*' >"$_tb_k/before" && apt-mark showauto | sort >"$_tb_k/auto" && : >"$_tb_k/open" && : >"$_tb_k/first" || return
+	_tb_apt "$@"
+	_tb_r=$?
+	_tb_now '[^nc][^ ]*' >"$_tb_k/after" || return
+	comm -13 "$_tb_k/before" "$_tb_k/after" >>"$_tb_k/added"
+	comm -23 "$_tb_k/before" "$_tb_k/after" >>"$_tb_k/gone"
+	rm -f "$_tb_k/open"
+	return $_tb_r
+}

@@ -1,0 +1,33 @@
+cd "$_tb_k" && [ -e first ] || exit 0
+_tb_now '[^nc][^ ]*' >now || exit
+touch added gone
+if [ -e open ]; then
+	# The transaction did not end: what it had done so far is what differs.
+	comm -13 before now >>added
+	comm -23 before now >>gone
+fi
+_tb_r=0
+sort -u gone | comm -23 - now >back
+if [ -s back ]; then
+	echo "installing again: $(tr '\n' ' ' <back)"
+	_tb_apt --no-install-recommends install $(cat back) || exit
+	comm -12 back auto >marks
+	[ ! -s marks ] || apt-mark auto $(cat marks) >/dev/null
+fi
+sort -u added | comm -12 - now >ours
+if [ -s ours ]; then
+	echo "removing: $(tr '\n' ' ' <ours)"
+	sed 's/:.*//' ours | sort -u >short
+	apt-get -s remove $(cat ours) | sed -n 's/^Remv \([^ :]*\).*/\1/p' | sort -u | comm -23 - short >others
+	comm -23 ours conf >new
+	if [ -s others ]; then
+		dpkg --purge $(cat new)
+		echo "some packages are kept, since these came later and need them: $(tr '\n' ' ' <others)" >&2
+		_tb_r=1
+	else
+		_tb_apt remove $(cat ours) || exit
+		_tb_now config-files | comm -12 - new >rest
+		[ ! -s rest ] || dpkg --purge $(cat rest) || exit
+	fi
+fi
+exit $_tb_r
