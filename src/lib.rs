@@ -1,6 +1,7 @@
 //! tbctl: a playbook compiler.
 
 pub mod change;
+pub mod cli;
 pub mod diag;
 pub mod engine;
 pub mod event;
@@ -11,3 +12,4 @@ pub mod lang;
 pub mod modules;
 pub mod remote;
 pub mod secret;
+pub mod ui;

@@ -59,6 +59,7 @@ pub(super) struct Lent {
     keys: Vec<PathBuf>,
     known_hosts: Option<PathBuf>,
     timeout: Option<Duration>,
+    unknown: Option<Unknown>,
 }
 
 /// Where keys come from.
@@ -100,7 +101,12 @@ impl Destination {
 
     pub(super) fn of_target(target: &Target, settings: &Settings, config: &Config) -> Result<Destination, Unreached> {
         let alias = target.host.as_deref().unwrap_or(&target.name);
-        let lent = Lent { keys: target.keys.clone(), known_hosts: target.known_hosts.clone(), timeout: target.timeout };
+        let lent = Lent {
+            keys: target.keys.clone(),
+            known_hosts: target.known_hosts.clone(),
+            timeout: target.timeout,
+            unknown: target.unknown,
+        };
         let asked = Asked {
             role: Role::Host,
             name: &target.name,
@@ -113,6 +119,7 @@ impl Destination {
             lent: target.jump.is_some().then_some(lent),
             known_hosts: target.known_hosts.as_deref(),
             timeout: target.timeout,
+            unknown: target.unknown,
         };
         asked.complete(settings, config)
     }
@@ -145,6 +152,7 @@ impl Destination {
             lent: lent.cloned(),
             known_hosts: lent.and_then(|lent| lent.known_hosts.as_deref()),
             timeout: lent.and_then(|lent| lent.timeout),
+            unknown: lent.and_then(|lent| lent.unknown),
         };
         asked.complete(settings, config)
     }
@@ -197,6 +205,7 @@ struct Asked<'a> {
     lent: Option<Lent>,
     known_hosts: Option<&'a Path>,
     timeout: Option<Duration>,
+    unknown: Option<Unknown>,
 }
 
 impl Asked<'_> {
@@ -300,7 +309,7 @@ impl Asked<'_> {
             (None, 22) => (host, None),
             (None, port) => (format!("[{host}]:{port}"), Some(host)),
         };
-        let unknown = match settings.unknown_host {
+        let unknown = match self.unknown.unwrap_or(settings.unknown_host) {
             Unknown::Ask => chosen.unknown.unwrap_or(Unknown::Ask),
             other => other,
         };

@@ -50,6 +50,8 @@ pub struct Target {
     pub known_hosts: Option<PathBuf>,
     /// The limit for each step of connecting; overrides `ConnectTimeout`.
     pub timeout: Option<Duration>,
+    /// Overrides [`Settings::unknown_host`] for this host.
+    pub unknown: Option<Unknown>,
 }
 
 /// What to do with a host whose key is in no known_hosts file.

@@ -1,0 +1,290 @@
+//! How the hosts are reached: inventory variables, options, the configuration, and the lab if one of this testbed is up.
+//!
+//! Makes [`Target`]s; opens no connection.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::cli::args::Connection;
+use crate::cli::console::Console;
+use crate::cli::console::Stop;
+use crate::cli::host_vars::HostVars;
+use crate::cli::load;
+use crate::cli::ssh_args::SshArgs;
+use crate::cli::ssh_args::home;
+use crate::diag::Diagnostic;
+use crate::diag::Diagnostics;
+use crate::diag::Span;
+use crate::lab;
+use crate::lab::Access;
+use crate::lang::config::Config;
+use crate::lang::decode::truth;
+use crate::lang::inherit::Inherited;
+use crate::lang::lookup::Fault;
+use crate::lang::lookup::Lookup;
+use crate::lang::node::Node;
+use crate::lang::project::Project;
+use crate::lang::template::Templates;
+use crate::remote;
+use crate::remote::Settings;
+use crate::remote::Target;
+use crate::remote::Unknown;
+use crate::remote::Via;
+use crate::secret::Redactor;
+use crate::secret::Secret;
+
+/// Variables with options for the `ssh` program, the strongest first.
+const SSH_ARGS: [&str; 3] = ["ansible_ssh_extra_args", "ansible_ssh_common_args", "ansible_ssh_args"];
+
+/// What holds for all connections of this run. What `~/.ssh/config` has that means nothing here is said once.
+pub(super) fn settings(console: &Console, config: &Config, options: &Connection) -> Result<Settings, Stop> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let user = variable("USER").or_else(|| variable("LOGNAME")).or_else(login).unwrap_or_else(|| "root".into());
+    let mut settings = Settings::new(home, user);
+    settings.agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    settings.ask_password = options.ask_pass;
+    if let Some(seconds) = config.timeout {
+        settings.connect_timeout = Duration::from_secs(seconds.max(1));
+    }
+    let checking = variable("ANSIBLE_HOST_KEY_CHECKING").and_then(|value| truth(&value)).or(config.host_key_checking);
+    if checking == Some(false) {
+        settings.unknown_host = Unknown::Ignore;
+    }
+    load::settle(console, Diagnostics { list: remote::config_faults(&settings) })?;
+    Ok(settings)
+}
+
+/// The name of the user who runs this.
+#[cfg(target_os = "linux")]
+fn login() -> Option<String> {
+    nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn login() -> Option<String> {
+    None
+}
+
+/// The ways to hosts, by their names in the inventory, and the lab that is used.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    pub(super) targets: IndexMap<String, Target>,
+    /// Whether some of the hosts are the lab's.
+    pub(super) in_lab: bool,
+}
+
+/// The ways to all hosts of the inventory, `localhost` included.
+pub(super) fn ways(console: &Console, project: &Arc<Project>, templates: &Templates) -> Result<Ways, Stop> {
+    let lab = lab::access(&project.inventory.testbed)?.unwrap_or_default().into_iter().collect();
+    let beside = project.plays.first().map(|play| play.beside.clone()).unwrap_or_default();
+    let mut faults = Diagnostics::default();
+    let mut ways = Ways::default();
+    let names = project.inventory.hosts.keys().map(String::as_str);
+    let implicit = ["localhost", "127.0.0.1", "::1"].into_iter();
+    for name in names.chain(implicit.filter(|name| !project.inventory.hosts.contains_key(*name))) {
+        let vars = HostVars { project: project.clone(), beside: beside.clone(), host: name.to_string() };
+        let mut host = Host { name, scope: Arc::new(vars.clone()), vars, templates, faults: &mut faults };
+        let target = host.target(&console.redactor);
+        let target = match BTreeMap::get(&lab, name) {
+            Some(access) => in_lab(target, access),
+            None => target,
+        };
+        ways.in_lab |= lab.contains_key(name);
+        ways.targets.insert(name.to_string(), target);
+    }
+    if faults.has_errors() {
+        return Err(faults.into());
+    }
+    console.faults(&faults);
+    if ways.in_lab {
+        let testbed = &project.inventory.testbed;
+        console.note(&format!("the lab of `{testbed}` is up: its hosts are reached there"));
+    }
+    Ok(ways)
+}
+
+/// The same host in the lab: reached directly, by the lab's key, and known already.
+fn in_lab(target: Target, access: &Access) -> Target {
+    Target {
+        name: target.name,
+        via: Via::Ssh,
+        host: Some(access.address.to_string()),
+        port: Some(access.port),
+        user: target.user.or_else(|| Some(access.user.clone())),
+        keys: vec![access.key.clone()],
+        password: None,
+        jump: Some("none".into()),
+        known_hosts: Some(access.known_hosts.clone()),
+        timeout: target.timeout,
+        unknown: Some(Unknown::Refuse),
+    }
+}
+
+/// One host while its target is made.
+struct Host<'a> {
+    name: &'a str,
+    vars: HostVars,
+    scope: Arc<dyn Lookup>,
+    templates: &'a Templates,
+    faults: &'a mut Diagnostics,
+}
+
+impl Host<'_> {
+    fn target(&mut self, redactor: &Redactor) -> Target {
+        let project = self.vars.project.clone();
+        let config = &project.config;
+        let args = self.ssh_args();
+        let password = self.text("ansible_password").map(|(text, _)| text);
+        if let Some(password) = &password {
+            redactor.hide(password);
+        }
+        let key = self.text("ansible_ssh_private_key_file").map(|(path, _)| home(&path));
+        let mut keys: Vec<PathBuf> = args.keys.clone();
+        keys.extend(key.or_else(|| config.private_key_file.clone().filter(|_| args.keys.is_empty())));
+        let user = self.text("ansible_user").map(|(text, _)| text).or(args.user);
+        let seconds = self.number("ansible_timeout");
+        Target {
+            name: self.name.to_string(),
+            via: self.via(),
+            host: self.text("ansible_host").map(|(text, _)| text),
+            port: self.port().or(args.port).or(config.remote_port),
+            user: user.or_else(|| self.of_plays("remote_user")).or_else(|| config.remote_user.clone()),
+            keys,
+            password: password.map(Secret::new),
+            jump: self.text("ansible_ssh_jump").map(|(text, _)| text).or(args.jump),
+            known_hosts: args.known_hosts,
+            timeout: seconds.map(Duration::from_secs).or(args.timeout),
+            unknown: self.unknown().or(args.unknown),
+        }
+    }
+
+    fn node(&mut self, name: &str) -> Option<Node> {
+        let node = self.vars.node(name)?;
+        match self.templates.render_unless_omitted(&node, &self.scope) {
+            Ok(node) => node.filter(|node| !node.is_null()),
+            Err(Fault::Error(fault)) => {
+                self.faults.push(fault.at(&node.span));
+                None
+            }
+            Err(Fault::Unknown(_)) => {
+                let text = format!("`{name}` must be known before `{}` is reached", self.name);
+                self.faults.push(Diagnostic::error(text).at(&node.span).help("use what the inventory says only"));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, name: &str) -> Option<(String, Span)> {
+        let node = self.node(name)?;
+        match node.scalar() {
+            Some(text) if text.is_empty() => None,
+            Some(text) => Some((text, node.span)),
+            None => {
+                let text = format!("`{name}` is text, found {}", node.kind());
+                self.faults.push(Diagnostic::error(text).at(&node.span));
+                None
+            }
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
+        let (text, span) = self.text(name)?;
+        let wrong = |_| Diagnostic::error(format!("`{name}` is a number, found `{text}`")).at(&span);
+        let parsed = text.trim().parse().map_err(wrong);
+        self.faults.take(parsed)
+    }
+
+    fn port(&mut self) -> Option<u16> {
+        let port: Option<u16> = self.number("ansible_port");
+        port.or_else(|| self.of_plays("port")?.parse().ok()).filter(|port| *port > 0)
+    }
+
+    fn unknown(&mut self) -> Option<Unknown> {
+        let (text, span) = self.text("ansible_host_key_checking")?;
+        match truth(&text) {
+            Some(true) => None,
+            Some(false) => Some(Unknown::Ignore),
+            None => {
+                let text = format!("`ansible_host_key_checking` is true or false, found `{text}`");
+                self.faults.push(Diagnostic::error(text).at(&span));
+                None
+            }
+        }
+    }
+
+    fn via(&mut self) -> Via {
+        let said = self.text("ansible_connection");
+        let (name, span) = match said {
+            Some((name, span)) => (name, Some(span)),
+            None => (self.of_plays("connection").unwrap_or_else(|| "ssh".into()), None),
+        };
+        match name.strip_prefix("ansible.builtin.").unwrap_or(&name) {
+            "local" => Via::Local,
+            "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Via::Ssh,
+            _ => {
+                let fault = Diagnostic::error(format!("the connection `{name}` is unsupported"));
+                let fault = fault.help("hosts are reached by `ssh` or `local`");
+                self.faults.push(match span {
+                    Some(span) => fault.at(&span),
+                    None => fault,
+                });
+                Via::Ssh
+            }
+        }
+    }
+
+    fn ssh_args(&mut self) -> SshArgs {
+        let mut args = SshArgs::default();
+        for name in SSH_ARGS {
+            if let Some((text, span)) = self.text(name) {
+                let read = args.read(&text, &span);
+                self.faults.take(read);
+            }
+        }
+        args
+    }
+
+    /// What the plays that name this host say by a keyword; they have to agree, since a host is reached once.
+    fn of_plays(&mut self, keyword: &str) -> Option<String> {
+        let project = self.vars.project.clone();
+        let mut found: Option<(Option<String>, Span)> = None;
+        for play in project.plays.iter().filter(|play| play.hosts.iter().any(|host| host == self.name)) {
+            let node = of(&play.inherited, keyword);
+            let span = node.map_or(&play.span, |node| &node.span).clone();
+            let value = match node.map(|node| self.templates.render(node, &self.scope)) {
+                None => None,
+                Some(Ok(node)) => node.scalar(),
+                Some(Err(_)) => {
+                    let text = format!("`{keyword}` of a play must be known before the run");
+                    self.faults.push(Diagnostic::error(text).at(&span));
+                    return None;
+                }
+            };
+            match &found {
+                None => found = Some((value, span)),
+                Some((first, place)) if *first != value => {
+                    let text =
+                        format!("plays that differ in `{keyword}` are unsupported: `{}` is reached once", self.name);
+                    let fault = Diagnostic::error(text).at(&span).note(place, "differs from here");
+                    self.faults.push(fault.help("use `become`, or a second run"));
+                    return None;
+                }
+                Some(_) => {}
+            }
+        }
+        found.and_then(|(value, _)| value)
+    }
+}
+
+fn of<'a>(inherited: &'a Inherited, keyword: &str) -> Option<&'a Node> {
+    match keyword {
+        "remote_user" => inherited.remote_user.as_ref(),
+        "port" => inherited.port.as_ref(),
+        _ => inherited.connection.as_ref(),
+    }
+}
