@@ -11,4 +11,6 @@ pub mod ready;
 pub mod schedule;
 pub mod scope;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod walk;

@@ -928,8 +928,8 @@ impl Schedule {
 
     /// The node at the cursor is what was not reached.
     fn unreachable(&mut self, host: HostId) {
-        let next = self.graph.chains[host].iter().copied().find(|&node| !self.nodes[node as usize].ended);
-        let Some(node) = next else { return };
+        let open = |node: &NodeId| !self.nodes[*node as usize].ended && self.graph.node(*node).task().is_some();
+        let Some(node) = self.graph.chains[host].iter().copied().find(open) else { return };
         let place = self.graph.place(node);
         let outcome = Outcome::Unreached("the host could not be reached".into());
         let ended = Ended { outcome, steps: Vec::new(), items: Vec::new(), ignored: false, result: None, seconds: 0.0 };

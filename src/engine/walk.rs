@@ -66,7 +66,8 @@ struct Ahead {
     /// Resources that got a journal entry in this stream.
     entries: HashMap<String, u32>,
     next_seq: Option<u32>,
-    notified: HashSet<usize>,
+    /// Handlers this stream wakes, and those it has run since.
+    notified: HashMap<usize, bool>,
 }
 
 /// An item found right, and the answers that say so.
@@ -133,6 +134,10 @@ impl Schedule {
                 ahead.more = true;
             }
         }
+        if self.is_behind_a_fall(host, node) {
+            ahead.closed = true;
+            ahead.more = true;
+        }
         if self.graph.node(node).leader.is_some() || self.nodes[node as usize].sleeping {
             ahead.closed = true;
             return;
@@ -162,6 +167,19 @@ impl Schedule {
         }
     }
 
+    /// Whether a failure that nobody rescued lies between the cursor and the node.
+    fn is_behind_a_fall(&self, host: HostId, node: NodeId) -> bool {
+        let Some((fallen, _)) = self.hosts[host].falling.last() else { return false };
+        let mut frame = self.graph.node(node).block.as_ref();
+        while let Some(own) = frame {
+            if own.id == fallen.id {
+                return false;
+            }
+            frame = own.parent.as_ref();
+        }
+        true
+    }
+
     fn is_at_cursor(&self, host: HostId, node: NodeId) -> bool {
         let open = self.graph.chains[host].iter().copied().find(|&other| !self.nodes[other as usize].ended);
         let open = match open {
@@ -183,18 +201,11 @@ impl Schedule {
 
     /// As [`Schedule::gate`], with what this stream will have notified.
     fn gate_ahead(&mut self, node: NodeId, ahead: &Ahead) -> Gate {
-        let found = self.graph.node(node);
-        if found.handler.is_some_and(|handler| ahead.notified.contains(&handler)) {
-            return Gate::Open;
+        match self.graph.node(node).handler.and_then(|handler| ahead.notified.get(&handler)) {
+            Some(true) => Gate::Open,
+            Some(false) => Gate::Silent,
+            None => self.gate(node),
         }
-        if found.handler.is_some() && ahead.closed {
-            // Who notifies it is not settled yet.
-            return match self.gate(node) {
-                Gate::Silent => Gate::Silent,
-                other => other,
-            };
-        }
-        self.gate(node)
     }
 
     fn look_inside(&mut self, host: HostId, node: NodeId, ahead: &mut Ahead) {
@@ -362,11 +373,15 @@ impl Schedule {
                 unique.push(pair);
             }
         }
+        if let Some(handler) = self.graph.node(node).handler {
+            ahead.notified.insert(handler, false);
+        }
         let title = self.graph.place(node).task;
         let steps = self.planned(host, task, &title, &item, ahead);
         ahead.steps = true;
         if !judge::needs_verdict(task) && !judge::is_quiet(task) {
-            ahead.notified.extend(self.notified_by(task, &item.scope, self.graph.node(node).play));
+            let woken = self.notified_by(task, &item.scope, self.graph.node(node).play);
+            ahead.notified.extend(woken.into_iter().map(|handler| (handler, true)));
         }
         ahead.parts.push(Part {
             id,

@@ -40,3 +40,9 @@ pub use target::Unknown;
 pub use target::Via;
 pub use unreached::Unreached;
 pub use unreached::Why;
+
+/// A loss, for tests of the floors above.
+#[cfg(test)]
+pub(crate) fn unreached_for_tests(message: &str) -> Unreached {
+    Unreached { message: message.into(), help: None, kind: Why::Refused, retryable: false }
+}
