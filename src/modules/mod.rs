@@ -4,9 +4,9 @@
 
 pub mod attributes;
 pub mod keypair;
+mod line;
 pub mod place;
 pub mod place_tree;
-mod line;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -202,6 +202,7 @@ kinds! {
     template::Template,
     sysctl::Sysctl,
     systemd::Systemd,
+    wireguard_key::WireguardKey,
 }
 
 /// Prefixes under which Ansible users write the same kinds.

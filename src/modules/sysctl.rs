@@ -157,7 +157,7 @@ impl Sysctl {
         };
         let resource = Resource::new(format!("line:{file}:{}", dotted(&self.name)), lines(&self.name, file));
         let line = old.map(|(line, _)| line);
-        let undo = Undo::By(line::restore(file, new.as_deref(), line));
+        let undo = Undo::By(line::restore());
         change.step(what, resource, Apply::run(line::replace(file, line, new.as_deref(), "0644")), undo);
     }
 }
