@@ -69,7 +69,8 @@ impl Default for Limits {
 
 /// The other end of a host's actor.
 pub struct Handle {
-    orders: mpsc::UnboundedSender<Order>,
+    /// With the number of times it was to stop before.
+    orders: mpsc::UnboundedSender<(u64, Order)>,
     stop: watch::Sender<u64>,
     trips: Arc<AtomicU64>,
     actor: JoinHandle<()>,
@@ -87,7 +88,7 @@ pub fn spawn_within(
     worker: Worker,
     answers: mpsc::UnboundedSender<(usize, Answer)>,
 ) -> Handle {
-    let (orders, mut queue) = mpsc::unbounded_channel();
+    let (orders, mut queue) = mpsc::unbounded_channel::<(u64, Order)>();
     let (stop, stops) = watch::channel(0);
     let trips = Arc::<AtomicU64>::default();
     let mut host = Host {
@@ -101,8 +102,10 @@ pub fn spawn_within(
         users: HashMap::new(),
     };
     let actor = tokio::spawn(async move {
-        while let Some(order) = queue.recv().await {
-            host.obey(order).await;
+        while let Some((before, order)) = queue.recv().await {
+            // A stream that was ordered before the stop, and did not begin, does not begin any more.
+            let stopped = *host.stops.borrow_and_update() != before;
+            host.obey(order, stopped).await;
         }
         host.leave().await;
     });
@@ -113,7 +116,7 @@ impl Handle {
     /// Puts an order behind those that wait.
     pub fn send(&self, order: Order) {
         // The actor lives as long as its handle.
-        let _ = self.orders.send(order);
+        let _ = self.orders.send((*self.stop.borrow(), order));
     }
 
     /// Ends the stream that runs now at its next task.
@@ -172,21 +175,27 @@ impl Host {
         self.trips.fetch_add(trips, Ordering::Relaxed);
     }
 
-    async fn obey(&mut self, order: Order) {
+    async fn obey(&mut self, order: Order, stopped: bool) {
         let done = match order {
-            Order::Probe(questions) => self.probe(&questions).await.map(Answer::Probed),
-            Order::Reconnect { timeout } => self.reconnect(timeout).await.map(|()| Answer::Finished),
-            _ => Ok(Answer::Finished),
+            Order::Probe(questions) => self.probe(&questions).await.map(Answer::Probed).map(Some),
+            Order::Apply(_) if stopped => Ok(Some(Answer::Applied { rest: None })),
+            Order::Apply(stream) => self.apply(stream).await,
+            Order::Reconnect { timeout } => self.reconnect(timeout).await.map(|()| Some(Answer::Finished)),
+            _ => Ok(Some(Answer::Finished)),
         };
         match done {
-            Ok(answer) => self.say(answer),
+            Ok(Some(answer)) => self.say(answer),
+            // It has been said already.
+            Ok(None) => {}
             Err(why) => self.say(Answer::Lost { part: None, why }),
         }
     }
 
     async fn leave(&mut self) {
         for known in self.users.values_mut() {
-            known.shell = None;
+            if let Some(shell) = known.shell.take().filter(|shell| shell.dirty) {
+                shell.leave().await;
+            }
         }
         if let Some(link) = self.link.take().and_then(Arc::into_inner) {
             link.close().await;

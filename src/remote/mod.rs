@@ -4,6 +4,7 @@
 //! why it could not. Nothing here reads the environment: [`Settings`] carries the home directory and the agent socket.
 
 mod agent;
+mod apply;
 mod auth;
 mod config;
 mod destination;
@@ -20,6 +21,8 @@ mod probe;
 mod route;
 mod session;
 mod ssh;
+mod stage;
+pub mod stream;
 mod sudo;
 mod target;
 mod trust;

@@ -87,7 +87,7 @@ impl Asking {
         let wanted = self.journal;
         let text = script(&shell, &self.worker.manner.testbed, looks, wanted);
         shell.begun = true;
-        shell.send(text);
+        shell.send(text).await;
         *trips += 1;
         let count = u32::try_from(looks.len()).unwrap_or(u32::MAX);
         let deadline = Instant::now() + limit + EACH.saturating_mul(count);
@@ -114,7 +114,7 @@ impl Asking {
         if let Ok((mut other, _)) = open(&self.link, &self.worker.name, &self.user, password).await {
             let text = opening(&other, &self.worker.manner.testbed) + &format!("_tb_kill {pid}\n");
             other.begun = true;
-            other.send(text);
+            other.send(text).await;
             self.shell = Some(other);
         }
     }

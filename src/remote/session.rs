@@ -22,6 +22,9 @@ const COMPLAINTS: usize = 4 << 10;
 /// How long the end of a shell's standard error and its exit status may lag behind the end of its output.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// How long a shell may take to do its last errand.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// A line that parts frames: what follows the mark's number.
 #[derive(Debug)]
 pub(super) struct Mark {
@@ -55,17 +58,21 @@ enum Heard {
 }
 
 pub(super) struct Shell {
-    input: mpsc::UnboundedSender<Vec<u8>>,
+    input: mpsc::Sender<Vec<u8>>,
     heard: mpsc::Receiver<Heard>,
     exit: Option<Exit>,
     readers: [AbortHandle; 2],
     buffer: Vec<u8>,
     complaints: Vec<u8>,
-    ended: bool,
+    pub(super) ended: bool,
     /// `@@tb` and 16 digits.
     pub(super) mark: String,
     /// The functions were sent already.
     pub(super) begun: bool,
+    /// Those for steps as well.
+    pub(super) steps: bool,
+    /// It was told to do something that nobody waited for.
+    pub(super) dirty: bool,
     /// The shell's process on the host, once it said so.
     pub(super) pid: Option<u32>,
 }
@@ -84,7 +91,7 @@ pub(super) fn nonce() -> String {
 impl Shell {
     pub(super) fn over(pipe: Pipe) -> Shell {
         let Pipe { mut input, output, errors, exit } = pipe;
-        let (send, mut unsent) = mpsc::unbounded_channel::<Vec<u8>>();
+        let (send, mut unsent) = mpsc::channel::<Vec<u8>>(4);
         tokio::spawn(async move {
             while let Some(bytes) = unsent.recv().await {
                 // A shell that does not read any more has ended, which is noticed where its output is read.
@@ -109,19 +116,28 @@ impl Shell {
             ended: false,
             mark: format!("@@tb{}", nonce()),
             begun: false,
+            steps: false,
+            dirty: false,
             pid: None,
         }
     }
 
     /// Sends text without waiting for anything.
-    pub(super) fn send(&self, text: impl Into<Vec<u8>>) {
+    pub(super) async fn send(&self, text: impl Into<Vec<u8>>) {
         // Fails only after the shell ended, which is noticed where its output is read.
-        let _ = self.input.send(text.into());
+        let _ = self.input.send(text.into()).await;
     }
 
     /// The end of the input: nothing can be sent any more.
     pub(super) fn finish(&mut self) {
-        self.input = mpsc::unbounded_channel().0;
+        self.input = mpsc::channel(1).0;
+    }
+
+    /// Lets the shell do what it was told, and end.
+    pub(super) async fn leave(mut self) {
+        self.finish();
+        let deadline = Instant::now() + FAREWELL;
+        while !matches!(self.hear(Some(deadline)).await, Ok(Heard::End) | Err(_)) {}
     }
 
     /// Waits for the next mark.

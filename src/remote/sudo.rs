@@ -57,7 +57,7 @@ pub(super) async fn open(
             Ok(Some(_)) => {
                 given = true;
                 trips += 1;
-                shell.send(format!("{}\n", password.expose()));
+                shell.send(format!("{}\n", password.expose())).await;
             }
             Err(Broken::Ended { .. }) if given && link.lost().is_none() => return Err(Fault::User(wrong(host, user))),
             Err(broken) => return Err(explain(link, host, &Some(user.clone()), broken)),

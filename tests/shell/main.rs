@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "the parts of a test are no library")]
 
+mod apply;
 mod probe;
 mod rig;
 #[path = "../support/mod.rs"]

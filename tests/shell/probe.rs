@@ -85,7 +85,6 @@ async fn forty_converged_tasks_start_few_processes() {
     let mut looks = Vec::new();
     for at in 0..40 {
         let path = rig.path(&format!("f{at}"));
-        fs::create_dir_all(rig.path("")).unwrap();
         fs::write(&path, "text").unwrap();
         looks.push((None, Look::Path { path: path.clone(), follow: false }));
         looks.push((None, Look::Text { path }));

@@ -8,15 +8,28 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tbctl::change::Apply;
+use tbctl::change::Content;
 use tbctl::change::Look;
+use tbctl::change::Put;
+use tbctl::change::Ran;
+use tbctl::change::Resource;
+use tbctl::change::Script;
+use tbctl::change::Step;
+use tbctl::change::Undo;
 use tbctl::remote::host::Handle;
 use tbctl::remote::host::Limits;
 use tbctl::remote::host::Worker;
 use tbctl::remote::host::spawn_within;
 use tbctl::remote::order::Answer;
 use tbctl::remote::order::As;
+use tbctl::remote::order::Kept;
 use tbctl::remote::order::Manner;
 use tbctl::remote::order::Order;
+use tbctl::remote::order::Part;
+use tbctl::remote::order::Planned;
+use tbctl::remote::order::Stream;
+use tbctl::remote::stream::entry;
 use tbctl::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -67,6 +80,7 @@ impl Rig {
             program(&bin, name, text);
         }
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        fs::create_dir(dir.path().join("root")).unwrap();
         let home = dir.path().join("home");
         fs::create_dir(&home).unwrap();
         let environment = vec![("PATH".into(), path), ("HOME".into(), home.display().to_string())];
@@ -112,6 +126,15 @@ impl Rig {
         answer.expect("the host is silent").expect("the host is gone").1
     }
 
+    pub async fn apply(&mut self, parts: Vec<Part>) -> Vec<Answer> {
+        self.order(Order::Apply(Stream { parts, ..Stream::default() })).await
+    }
+
+    /// One step, without an entry.
+    pub async fn run(&mut self, step: Step) -> Vec<Answer> {
+        self.apply(vec![part(1, vec![Planned { step, entry: None }])]).await
+    }
+
     pub async fn ask(&mut self, questions: Vec<(As, Look)>) -> Vec<Result<String, String>> {
         match self.order(Order::Probe(questions)).await.pop() {
             Some(Answer::Probed(answers)) => answers,
@@ -147,4 +170,67 @@ fn program(bin: &Path, name: &str, text: &str) {
     let path = bin.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A step as the engine plans it, with an entry of this number.
+pub fn planned(seq: u32, step: Step) -> Planned {
+    let entry = entry(seq, &step, "task", "run-1").map(Kept::New);
+    Planned { step, entry }
+}
+
+/// A command of the user's.
+pub fn user(text: &str) -> Step {
+    let script = Script { text: text.into(), user: true, ..Script::default() };
+    Step { what: "run".into(), resource: None, apply: Apply::Run(script), undo: Undo::Nothing, diff: None }
+}
+
+/// A file to be written.
+pub fn write(path: &str, text: &str) -> Put {
+    Put {
+        path: path.into(),
+        content: Content::Text(text.into()),
+        mode: None,
+        owner: None,
+        group: None,
+        validate: None,
+        backup: false,
+    }
+}
+
+pub fn put(put: Put) -> Step {
+    let resource = Resource::path(&put.path);
+    Step { what: "write".into(), resource: Some(resource), apply: Apply::Put(put), undo: Undo::Restore, diff: None }
+}
+
+pub fn part(id: u64, steps: Vec<Planned>) -> Part {
+    Part { id, steps, ..Part::default() }
+}
+
+/// What the stream's parts came to, in short: `2 did`, `3 failed rc 1: why`.
+pub fn short(answers: &[Answer]) -> Vec<String> {
+    let rc = |ran: &[Ran]| ran.iter().map(|ran| format!(" {}", ran.rc)).collect::<String>();
+    let line = |answer: &Answer| match answer {
+        Answer::Did { part, ran } => Some(format!("{part} did{}", rc(ran))),
+        Answer::Failed { part, ran, why } => Some(match why {
+            Some(why) => format!("{part} failed{}: {why}", rc(ran)),
+            None => format!("{part} failed{}", rc(ran)),
+        }),
+        Answer::Stale { part } => Some(format!("{part} stale")),
+        Answer::Lost { part, .. } => Some(format!("lost {part:?}")),
+        Answer::Undone { seq, how } => Some(format!("{seq} {how:?}")),
+        _ => None,
+    };
+    answers.iter().filter_map(line).collect()
+}
+
+/// The only step's outcome.
+pub fn ran(answers: &[Answer]) -> &Ran {
+    let find = |answer: &'_ Answer| match answer {
+        Answer::Did { ran, .. } | Answer::Failed { ran, .. } => !ran.is_empty(),
+        _ => false,
+    };
+    match answers.iter().find(|answer| find(answer)) {
+        Some(Answer::Did { ran, .. } | Answer::Failed { ran, .. }) => &ran[0],
+        _ => panic!("nothing ran: {answers:?}"),
+    }
 }

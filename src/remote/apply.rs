@@ -1,0 +1,379 @@
+//! A stream sent to its host, and what the host says of it while it runs.
+//!
+//! A lost connection leaves the stream running; after a reconnection the host says everything again. Nothing is ever run a
+//! second time. Does not know what the steps do; their text is made in `stream`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use indexmap::IndexSet;
+
+use crate::change::Look;
+use crate::change::Ran;
+use crate::change::fuse;
+
+use super::host::Host;
+use super::link::Link;
+use super::order::Answer;
+use super::order::As;
+use super::order::Kept;
+use super::order::Stream;
+use super::probe;
+use super::session::Mark;
+use super::session::Shell;
+use super::session::nonce;
+use super::stream;
+use super::stream::Names;
+use super::sudo::Fault;
+use super::sudo::explain;
+use super::sudo::open;
+use super::unreached::Unreached;
+use super::unreached::Why;
+
+/// More of a command's output is cut off.
+const OUTPUT: usize = 10 << 20;
+
+/// How one sending of a stream ended.
+enum End {
+    /// The host came to the end of the script.
+    Whole,
+    /// It never began and never will.
+    Never(Unreached),
+    Lost(Unreached),
+    /// The user's shell cannot be used.
+    Refused(String),
+}
+
+/// What is known of a stream that runs.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// The part that began and has not ended.
+    running: Option<u64>,
+    ran: Vec<Ran>,
+    since: f64,
+    /// The number and rc of the step whose output is being read, and its standard output.
+    step: Option<i32>,
+    stdout: Vec<u8>,
+    /// Why the stream stopped: the word of its last mark.
+    word: String,
+    setup: Option<String>,
+    /// The part before which the stream ends since its content could not be copied, and why.
+    cut: Option<(u64, String)>,
+    rest: Option<String>,
+    over: bool,
+    /// Answers made so far, and those of them that were given.
+    made: usize,
+    given: usize,
+    open: String,
+}
+
+impl Host {
+    pub(super) async fn apply(&mut self, mut stream: Stream) -> Result<Option<Answer>, Unreached> {
+        let mut seen = Progress::default();
+        // A second sending only after it is sure that the first one never began.
+        for _ in 0..2 {
+            match self.apply_once(&mut stream, &mut seen).await? {
+                End::Whole => return self.ended(&stream, seen).await.map(Some),
+                End::Never(why) => {
+                    tracing::debug!(host = self.worker.name, "sending a stream again: {why}");
+                    seen = Progress::default();
+                }
+                End::Lost(why) => {
+                    self.say(Answer::Lost { part: seen.running, why });
+                    return Ok(None);
+                }
+                End::Refused(why) => {
+                    self.fail_first(&stream, why);
+                    return Ok(Some(Answer::Applied { rest: None }));
+                }
+            }
+        }
+        Err(Unreached::new(Why::Lost, format!("the connection to {} was lost again and again", self.worker.name)))
+    }
+
+    fn fail_first(&self, stream: &Stream, why: String) {
+        let stepping = stream.parts.iter().find(|part| !part.steps.is_empty());
+        if let Some(part) = stepping.or(stream.parts.first()) {
+            self.say(Answer::Failed { part: part.id, ran: Vec::new(), why: Some(why) });
+        }
+    }
+
+    async fn apply_once(&mut self, stream: &mut Stream, seen: &mut Progress) -> Result<End, Unreached> {
+        let link = self.linked().await?;
+        let user = self.key(&stream.user, &link);
+        let mut shell = match self.shell(&link, &user).await {
+            Ok(shell) => shell,
+            Err(Fault::User(why)) => return Ok(End::Refused(why)),
+            Err(Fault::Link(why)) => return Err(why),
+        };
+        let mut names = Names {
+            run: format!("{}.{}", probe::directory(&self.worker.manner.testbed), nonce()),
+            staged: false,
+            testbed: self.worker.manner.testbed.clone(),
+            mark: shell.mark.clone(),
+        };
+        if let Err((at, why)) = self.stage(&link, &user, stream, &mut names).await? {
+            seen.cut = cut_at(stream, at).map(|part| (part, why));
+        }
+        let rest = own_rest(self, stream, &user, &link);
+        let mut text = self.stepping(&mut shell);
+        let known = self.users.entry(user.clone()).or_default();
+        if let Some(whole) = known.whole.take() {
+            text.push_str(&format!("_tb_mend {whole}\n"));
+        }
+        text.push_str(&stream::script(stream, &rest, &names));
+        for planned in stream.parts.iter().flat_map(|part| &part.steps) {
+            if let Some(Kept::New(entry)) = &planned.entry {
+                known.live.insert(entry.seq);
+            }
+        }
+        shell.send(text).await;
+        self.count(1);
+        let end = match self.follow(&link, &user, &names, &mut shell, seen).await {
+            Ok(()) => End::Whole,
+            Err(Fault::User(why)) if link.lost().is_none() && seen.given == 0 => End::Refused(why),
+            Err(Fault::User(why)) => self.resume(&user, &names, Unreached::new(Why::Lost, why), seen).await,
+            Err(Fault::Link(why)) => self.resume(&user, &names, why, seen).await,
+        };
+        if let End::Whole = end {
+            let shell = self.users.get_mut(&user).and_then(|known| known.shell.as_mut()).unwrap_or(&mut shell);
+            shell.send(format!("rm -rf /tmp/tbctl-{0} /var/tmp/tbctl-{0}\n", names.run)).await;
+            shell.dirty = true;
+        }
+        let known = self.users.entry(user).or_default();
+        if known.shell.is_none() && !shell.ended {
+            known.shell = Some(shell);
+        }
+        Ok(end)
+    }
+
+    /// A user's shell, opened if there is none.
+    pub(super) async fn shell(&mut self, link: &Arc<Link>, user: &As) -> Result<Shell, Fault> {
+        let known = self.users.entry(user.clone()).or_default();
+        if let Some(why) = &known.refused {
+            return Err(Fault::User(why.clone()));
+        }
+        if let Some(shell) = known.shell.take() {
+            return Ok(shell);
+        }
+        let password = self.worker.manner.become_password.as_ref();
+        let (shell, trips) = open(link, &self.worker.name, user, password).await?;
+        self.count(trips);
+        Ok(shell)
+    }
+
+    /// What a shell has to be told before it can run steps.
+    pub(super) fn stepping(&self, shell: &mut Shell) -> String {
+        let mut text = probe::opening(shell, &self.worker.manner.testbed);
+        shell.begun = true;
+        if !std::mem::replace(&mut shell.steps, true) {
+            text.push_str(stream::FUNCTIONS);
+        }
+        text
+    }
+
+    /// Hears what a stream says until it has ended.
+    async fn follow(
+        &mut self,
+        link: &Arc<Link>,
+        user: &As,
+        names: &Names,
+        shell: &mut Shell,
+        seen: &mut Progress,
+    ) -> Result<(), Fault> {
+        while !seen.over {
+            let mark = tokio::select! {
+                mark = shell.mark(None) => mark,
+                Ok(()) = self.stops.changed() => {
+                    self.interrupt(link, user, names);
+                    continue;
+                }
+            };
+            match mark {
+                Ok(mark) => self.tell(mark, seen),
+                Err(broken) => return Err(explain(link, &self.worker.name, user, broken)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, mark: Mark, seen: &mut Progress) {
+        if let Some(answer) = seen.hear(mark) {
+            seen.made += 1;
+            if seen.made > seen.given {
+                seen.given = seen.made;
+                self.say(answer);
+            }
+        }
+    }
+
+    /// Touches the stop file, by a shell of its own; the stream's is busy.
+    fn interrupt(&self, link: &Arc<Link>, user: &As, names: &Names) {
+        let (link, user, worker, run) = (link.clone(), user.clone(), self.worker.clone(), names.run.clone());
+        tokio::spawn(async move {
+            let password = worker.manner.become_password.as_ref();
+            if let Ok((shell, _)) = open(&link, &worker.name, &user, password).await {
+                let text =
+                    format!("for d in /tmp /var/tmp; do [ ! -d $d/tbctl-{run} ] || true >$d/tbctl-{run}/stop; done\n");
+                shell.send(text).await;
+                shell.leave().await;
+            }
+        });
+    }
+
+    /// Finds a stream again after its connection was lost.
+    async fn resume(&mut self, user: &As, names: &Names, why: Unreached, seen: &mut Progress) -> End {
+        loop {
+            if self.reconnect(self.limits.back).await.is_err() {
+                return End::Lost(why);
+            }
+            let Ok(link) = self.linked().await else { return End::Lost(why) };
+            let Ok(mut shell) = self.shell(&link, user).await else { return End::Lost(why) };
+            let text = self.stepping(&mut shell);
+            shell.send(format!("{text}_tb_resume tbctl-{} '{}'\n", names.run, names.claim())).await;
+            self.count(1);
+            *seen = Progress { given: seen.given, cut: seen.cut.take(), ..Progress::default() };
+            let followed = self.follow(&link, user, names, &mut shell, seen).await;
+            let never = seen.word == "never";
+            self.users.entry(user.clone()).or_default().shell = Some(shell);
+            match followed {
+                Ok(()) if never => return End::Never(why),
+                Ok(()) if seen.word == "gone" => return End::Lost(why),
+                Ok(()) => return End::Whole,
+                // Lost once more: the host still has everything.
+                Err(Fault::Link(_)) => {}
+                Err(Fault::User(_)) => return End::Lost(why),
+            }
+        }
+    }
+
+    /// The last answer to a stream.
+    async fn ended(&mut self, stream: &Stream, seen: Progress) -> Result<Answer, Unreached> {
+        if let Some(why) = seen.setup {
+            self.fail_first(stream, why);
+            return Ok(Answer::Applied { rest: None });
+        }
+        if let Some((part, why)) = seen.cut.filter(|_| seen.word.is_empty()) {
+            self.say(Answer::Failed { part, ran: Vec::new(), why: Some(why) });
+            return Ok(Answer::Applied { rest: None });
+        }
+        let asked = seen.word == "stale" || (seen.word.is_empty() && stream.ask_at_end);
+        if !asked {
+            return Ok(Answer::Applied { rest: None });
+        }
+        let link = self.linked().await?;
+        let user = self.key(&stream.user, &link);
+        let own = own_rest(self, stream, &user, &link);
+        let mark = self.users.get(&user).and_then(|known| known.shell.as_ref()).map(|shell| shell.mark.clone());
+        let texts = seen.rest.zip(mark).and_then(|(printed, mark)| fuse::split(&own, &mark, &printed).ok());
+        let mut answers: Vec<Option<Result<String, String>>> = vec![None; stream.rest.len()];
+        for ((asker, look), answer) in stream.rest.iter().zip(&mut answers) {
+            let at = own.iter().position(|own| own == look).filter(|_| self.key(asker, &link) == user);
+            *answer = at.zip(texts.as_ref()).map(|(at, texts)| Ok(texts[at].clone()));
+        }
+        let open = stream.rest.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+        let open: Vec<(As, Look)> = open.map(|(question, _)| question.clone()).collect();
+        let mut others = if open.is_empty() { Vec::new() } else { self.probe(&open).await? }.into_iter();
+        let filled = answers.into_iter().filter_map(|answer| answer.or_else(|| others.next()));
+        Ok(Answer::Applied { rest: Some(filled.collect()) })
+    }
+}
+
+/// Ends a stream before the part that has this step; says which part that is.
+fn cut_at(stream: &mut Stream, number: usize) -> Option<u64> {
+    let mut before = 0;
+    let at = stream.parts.iter().position(|part| {
+        before += part.steps.len();
+        number < before
+    })?;
+    let part = stream.parts[at].id;
+    stream.parts.truncate(at);
+    Some(part)
+}
+
+/// The distinct questions of the rest that the stream's own shell can answer.
+fn own_rest(host: &Host, stream: &Stream, user: &As, link: &Link) -> Vec<Look> {
+    let own = stream.rest.iter().filter(|(asker, _)| host.key(asker, link) == *user);
+    own.map(|(_, look)| look.clone()).collect::<IndexSet<_>>().into_iter().collect()
+}
+
+/// Now, in seconds since the epoch.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// Output as text; what is too much was cut by the host, one byte later.
+fn output(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(OUTPUT)]);
+    if bytes.len() > OUTPUT { format!("{text}\n[tbctl: cut off after 10 MiB]\n") } else { text.into_owned() }
+}
+
+impl Progress {
+    /// Takes a mark, and says what is to be told.
+    fn hear(&mut self, mark: Mark) -> Option<Answer> {
+        let words = mark.words();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+        match words[0] {
+            "B" => {
+                self.running = Some(number(1));
+                self.since = now();
+                self.ran.clear();
+                return Some(Answer::Began { part: number(1) });
+            }
+            "R" => self.step = words.get(2).and_then(|word| word.parse().ok()),
+            "E" => self.stdout = mark.before,
+            "." if self.step.is_some() => {
+                let (start, end) = (self.since, now());
+                self.since = end;
+                self.ran.push(Ran {
+                    rc: self.step.take().unwrap_or_default(),
+                    stdout: output(&std::mem::take(&mut self.stdout)),
+                    stderr: output(&mark.before),
+                    start,
+                    end,
+                });
+            }
+            "P" => self.open = "P".into(),
+            "." if self.open == "P" => self.rest = Some(String::from_utf8_lossy(&mark.before).into_owned()),
+            "D" => {
+                self.running = None;
+                return Some(Answer::Did { part: number(1), ran: std::mem::take(&mut self.ran) });
+            }
+            "F" => {
+                self.running = None;
+                let ran = std::mem::take(&mut self.ran);
+                let why = why(words.get(2).copied().unwrap_or_default(), &ran);
+                return Some(Answer::Failed { part: number(1), ran, why });
+            }
+            "T" => return Some(Answer::Stale { part: number(1) }),
+            "X" => self.setup = Some(mark.head[2..].to_string()),
+            "A" => {
+                self.word = words.get(1).copied().unwrap_or_default().to_string();
+                self.over = true;
+            }
+            "N" => {
+                self.word = "never".into();
+                self.over = true;
+            }
+            "Z" if !self.over => {
+                self.word = "gone".into();
+                self.over = true;
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// Why a part failed, where that was not its step's own doing.
+fn why(word: &str, ran: &[Ran]) -> Option<String> {
+    let last = ran.last();
+    match word {
+        "late" => Some("it was stopped, since it took longer than its `timeout`".into()),
+        "keep" => Some("what was there before could not be kept; is the disk full?".into()),
+        // The last line on standard error is a sentence of ours.
+        "sorry" => last.and_then(|ran| ran.stderr.lines().last()).map(str::to_string),
+        _ => None,
+    }
+}

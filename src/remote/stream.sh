@@ -1,0 +1,288 @@
+# Functions of streams and of the way back, sent once to a shell that runs steps. POSIX sh only.
+
+# _tb_r is the run directory, _tb_j the journal's, _tb_k an entry's, _tb_s why the stream stops (empty: it goes on).
+
+# A mark that is also kept in the run directory, for a controller that lost its connection.
+_tb_tell() {
+	_tb_say "$@"
+	printf '%s\n' "$*" >>"$_tb_r/log"
+}
+
+# Sets _tb_r for a stream's name.
+_tb_run() {
+	_tb_r=/tmp/$1
+	if [ -d "/var/tmp/$1" ] || { [ ! -d "$_tb_r" ] && [ -w /var/tmp ]; }; then _tb_r=/var/tmp/$1; fi
+}
+
+# $1: the stream's name, $2: the directory to be made, which nobody else can have made. A caught signal is an ordinary one
+# again in the processes that are started; SIGPIPE comes when the controller is gone, and then the work goes on.
+_tb_begin() {
+	[ -n "$_tb_umask" ] || _tb_umask=$(umask)
+	umask 077
+	trap : PIPE HUP
+	_tb_s=
+	_tb_run "$1"
+	if mkdir "$_tb_r$2" 2>/dev/null; then
+		printf "%s %s\n" $$ "$(_tb_born $$)" >"$_tb_r/pid"
+	else
+		_tb_s=setup
+		_tb_say X "cannot make the directory $_tb_r$2"
+	fi
+}
+
+# $1: the head of a new journal, then the lines.
+_tb_intend() {
+	[ -z "$_tb_s" ] || return 0
+	if ! { [ -d "$_tb_j/k" ] || _tb_settle; } 2>/dev/null; then
+		_tb_s=setup
+		_tb_tell X "cannot make the directory $_tb_j for the journal"
+		return
+	fi
+	_tb_l=$1
+	shift
+	[ -s "$_tb_j/journal" ] || set -- "$_tb_l" "$@"
+	if ! { printf '%s\n' "$@" >>"$_tb_j/journal" && sync "$_tb_j/journal"; } 2>/dev/null; then
+		_tb_s=setup
+		_tb_tell X "cannot write the journal $_tb_j/journal"
+	fi
+}
+
+# Makes the journal's directory, and notes which directories above it were not there.
+_tb_settle() {
+	_tb_b=${_tb_j%/*}
+	_tb_x= _tb_p=${_tb_b%/*}
+	while [ -n "$_tb_p" ] && [ ! -d "$_tb_p" ]; do
+		_tb_x="$_tb_x$_tb_p
+"
+		_tb_p=${_tb_p%/*}
+	done
+	# Another testbed's last goodbye may remove the directory above just now.
+	mkdir -p "$_tb_j/k" || mkdir -p "$_tb_j/k" || return
+	[ -z "$_tb_x" ] || [ -e "$_tb_b/.made" ] || printf '%s' "$_tb_x" >"$_tb_b/.made"
+}
+
+_tb_part() {
+	[ -z "$_tb_s" ] || return 1
+	[ -e "$_tb_r/stop" ] || return 0
+	_tb_s=stop
+	return 1
+}
+
+# $1: the part, $2: what is, $3: what was decided upon.
+_tb_holds() {
+	[ "$2" != "$3" ] || return 0
+	_tb_s=stale
+	_tb_tell T "$1"
+	return 1
+}
+
+# Prints a state by the shell text that looks at it.
+_tb_state() (
+	LC_ALL=C
+	export LC_ALL
+	exec </dev/null 2>/dev/null
+	eval " $1"
+)
+
+# Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path.
+_tb_remember() {
+	_tb_k=$_tb_j/k/$1
+	if [ -e "$_tb_k/ready" ]; then
+		# What is there from now on is not known until the step has ended.
+		[ ! -e "$_tb_k/written" ] || true >"$_tb_k/written"
+		return
+	fi
+	if { [ -d "$_tb_k" ] || mkdir "$_tb_k"; } && { [ -z "$2" ] || _tb_state "$2" >"$_tb_k/prior"; } &&
+		{ [ -z "$3" ] || _tb_keep "$3" "$4"; } && true >"$_tb_k/ready"; then
+		return 0
+	fi 2>/dev/null
+	_tb_s=keep
+	return 1
+}
+
+# Keeps a path in the entry's directory. $1: plain, follow, deep (with everything below it); $2: the path.
+_tb_keep() (
+	LC_ALL=C
+	export LC_ALL
+	_tb_p=$2
+	if [ "$1" = follow ] && [ -h "$2" ]; then _tb_p=$(readlink -f -- "$2") || exit; fi
+	printf '%s' "$_tb_p" >"$_tb_k/path" || exit
+	rm -rf "$_tb_k/keep"
+	if [ -h "$_tb_p" ]; then
+		cp -a -- "$_tb_p" "$_tb_k/keep"
+	elif [ -d "$_tb_p" ]; then
+		stat -c '%a %u:%g' -- "$_tb_p" >"$_tb_k/dir" || exit
+		[ "$1" = deep ] || exit 0
+		_tb_x=$(du -sk -- "$_tb_p") || exit
+		if [ "${_tb_x%%[!0-9]*}" -gt 65536 ]; then
+			printf '%s\n' "$_tb_p held more than 64 MiB, which is not kept" >"$_tb_k/never"
+		else
+			tar -C "$_tb_p" --xattrs --acls -cf "$_tb_k/tree" . 2>/dev/null || tar -C "$_tb_p" -cf "$_tb_k/tree" .
+		fi
+	elif [ -f "$_tb_p" ]; then
+		cp -a -- "$_tb_p" "$_tb_k/keep" && sync "$_tb_k/keep"
+	elif [ -e "$_tb_p" ]; then
+		cp -a -- "$_tb_p" "$_tb_k/keep"
+	fi
+)
+
+# After a step. $1: its number in the stream, $2: its rc.
+_tb_ran() {
+	printf 'R %s %s\n' "$1" "$2" >>"$_tb_r/log"
+	_tb_show "$1" "$2"
+	[ "$2" = 0 ] || [ -n "$_tb_s" ] || _tb_s=failed
+	[ ! -e "$_tb_r/sorry" ] || _tb_s=sorry
+}
+
+_tb_show() {
+	_tb_say R "$1" "$2"
+	[ ! -s "$_tb_r/$1.o" ] || head -c 10485761 "$_tb_r/$1.o"
+	_tb_say E
+	[ ! -s "$_tb_r/$1.e" ] || head -c 10485761 "$_tb_r/$1.e"
+	_tb_say .
+}
+
+_tb_done() {
+	if [ -z "$_tb_s" ]; then _tb_tell D "$1"; else _tb_tell F "$1" "$_tb_s"; fi
+}
+
+_tb_end() {
+	_tb_tell A "$_tb_s"
+	trap - PIPE HUP
+	umask "$_tb_umask"
+}
+
+# Waits for process $1, at most $2 seconds: then it and all that come from it are killed. $3: noted there.
+_tb_wait() {
+	_tb_p=$1
+	(
+		trap 'kill $! 2>/dev/null; exit' TERM
+		exec >/dev/null 2>&1 </dev/null
+		sleep "$2" &
+		wait $!
+		true >"$3"
+		_tb_kill "$_tb_p"
+	) &
+	_tb_w=$!
+	wait "$_tb_p"
+	_tb_rc=$?
+	# A signal that is caught ends the wait early.
+	while kill -0 "$_tb_p" 2>/dev/null; do
+		wait "$_tb_p"
+		_tb_rc=$?
+	done
+	kill "$_tb_w" 2>/dev/null
+	wait "$_tb_w"
+	[ ! -e "$3" ] || _tb_s=late
+	return $_tb_rc
+} 2>/dev/null
+
+# Writes a file: beside its target, synced, renamed. The content is in _tb_c, or in the file $5.
+# $1: path, $2: mode, $3: owner:group, $4: command that checks "$_tb_t", $5: staged content, $6: name of a backup.
+_tb_put() {
+	umask 077
+	_tb_p=$1
+	if [ -h "$1" ]; then _tb_p=$(readlink -f -- "$1") || _tb_sorry "the link $1 leads nowhere"; fi
+	_tb_d=${_tb_p%/*}/
+	[ -d "$_tb_d" ] || _tb_sorry "the directory $_tb_d does not exist"
+	[ ! -d "$_tb_p" ] || _tb_sorry "$_tb_p is a directory"
+	[ -z "$6" ] || [ ! -e "$_tb_p" ] || cp -a -- "$_tb_p" "$_tb_p.$6" || _tb_sorry "cannot make a backup of $_tb_p"
+	_tb_t=$_tb_d.${_tb_r##*/}
+	_tb_x=$( ({ true; } >"$_tb_t") 2>&1) || _tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
+	trap 'rm -f -- "$_tb_t"' EXIT
+	# The attributes come while the file is empty, so that the content is never open to others.
+	exec 3>"$_tb_t"
+	_tb_dress "$_tb_t" "$2" "$3"
+	if [ -n "$5" ]; then cat "$5" >&3; else printf '%s' "$_tb_c" >&3; fi || _tb_sorry "cannot write $_tb_p: no space is left"
+	exec 3>&-
+	case $2 in ????*) chmod "$2" -- "$_tb_t" || exit ;; esac
+	sync "$_tb_t" || _tb_sorry "cannot write $_tb_p: it cannot be synced"
+	[ -z "$4" ] || (umask "$_tb_umask" && eval " $4") || _tb_sorry "the new content of $_tb_p was not accepted by \`validate\`"
+	if _tb_x=$(mv -f -- "$_tb_t" "$_tb_p" 2>&1); then
+		trap - EXIT
+	elif [ -f "$_tb_p" ] && cat "$_tb_t" >"$_tb_p"; then
+		# A file that is mounted on its own cannot be replaced.
+		_tb_dress "$_tb_p" "$2" "$3"
+		sync "$_tb_p"
+	else
+		_tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
+	fi
+}
+
+# Mode, owner and access list of the file at $1: as asked, else as those of the old file.
+_tb_dress() {
+	if [ -f "$_tb_p" ] && [ "$1" != "$_tb_p" ]; then
+		if ! cp -a --attributes-only -- "$_tb_p" "$1" 2>/dev/null; then
+			_tb_x=$(stat -c '%a %u:%g' -- "$_tb_p") && chown "${_tb_x#* }" "$1" && chmod "${_tb_x% *}" "$1" ||
+				_tb_sorry "cannot keep mode and owner of $_tb_p"
+		fi
+	elif [ -z "$2" ] && [ "$1" != "$_tb_p" ]; then
+		(umask "$_tb_umask" && chmod =rw "$1") || exit
+	fi
+	[ -z "$3" ] || chown -- "$3" "$1" || _tb_sorry "cannot give $_tb_p to $3"
+	[ -z "$2" ] || chmod -- "$2" "$1" || _tb_sorry "cannot set the mode of $_tb_p to $2"
+}
+
+# Ends a step with a sentence.
+_tb_sorry() {
+	printf '%s\n' "$1" >&2
+	true >"$_tb_r/sorry"
+	exit 1
+}
+
+# When a process was started, to tell it from a later one of the same number.
+_tb_born() {
+	read -r _tb_l 2>/dev/null <"/proc/$1/stat" || return
+	set -f
+	set -- ${_tb_l##*) }
+	set +f
+	printf '%s\n' "${20}"
+}
+
+# After a lost connection. $1: the stream's name, $2: its claim. What the lost stream said is said again, once it has ended;
+# if it has not begun, it never will.
+_tb_resume() {
+	umask 077
+	_tb_run "$1"
+	if mkdir "$_tb_r$2" 2>/dev/null; then
+		_tb_say N
+		return
+	fi
+	_tb_p= _tb_x=
+	[ ! -e "$_tb_r/pid" ] || read -r _tb_p _tb_x <"$_tb_r/pid"
+	while _tb_l= && [ -e "$_tb_r/log" ] && { while read -r _tb_n; do _tb_l=$_tb_n; done <"$_tb_r/log"; }
+		case $_tb_l in A*) false ;; esac && [ -n "$_tb_p" ] && [ "$(_tb_born "$_tb_p")" = "$_tb_x" ]; do
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+	[ ! -e "$_tb_r/log" ] || while read -r _tb_l; do
+		case $_tb_l in
+		R*) set -- $_tb_l && _tb_show "$2" "$3" ;;
+		A*) _tb_say "$_tb_l" && return ;;
+		*) _tb_say "$_tb_l" ;;
+		esac
+	done <"$_tb_r/log"
+	_tb_say Z
+}
+
+# Takes content from standard input into the run directory. $1: the stream's name, $2: the step's number.
+_tb_stage() {
+	umask 077
+	_tb_run "$1"
+	if [ ! -d "$_tb_r" ] && ! mkdir "$_tb_r" 2>/dev/null; then
+		_tb_say K 1
+		exit
+	fi
+	_tb_say G
+	cat >"$_tb_r/$2.c" && sha256sum "$_tb_r/$2.c"
+	_tb_say K $?
+	exit
+}
+
+# Cuts the journal where its last whole line ends, at byte $1: what follows was never synced.
+_tb_mend() {
+	(
+		umask 077
+		head -c "$1" "$_tb_j/journal" >"$_tb_j/journal.new" && sync "$_tb_j/journal.new" &&
+			mv -f "$_tb_j/journal.new" "$_tb_j/journal"
+	) 2>/dev/null
+}
