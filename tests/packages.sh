@@ -1,0 +1,20 @@
+# Installs what a bare Debian or Ubuntu machine lacks; quiet when nothing is missing.
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+missing=
+need cc gcc
+need ip iproute2
+need iptables iptables
+need mmdebstrap mmdebstrap
+need ssh openssh-client
+need wg wireguard-tools
+need busybox busybox
+need dash dash
+need tmux tmux
+if [ -n "$missing" ]; then
+	echo "installing:$missing" >&2
+	if [ "$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi
+	$sudo apt-get update -q >&2
+	# Word splitting is wanted.
+	# shellcheck disable=SC2086
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >&2
+fi
