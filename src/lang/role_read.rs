@@ -237,6 +237,8 @@ fn find(name: &Key, context: &Context, reader: &mut Reader<'_>) -> Option<PathBu
 fn places(name: &str, context: &Context) -> Vec<PathBuf> {
     let playbook = &context.search.playbook;
     let mut places = vec![playbook.join("roles").join(name)];
+    // The layout `playbooks/` beside `roles/`.
+    places.push(playbook.join("..").join("roles").join(name));
     // A role finds its siblings.
     places.extend(context.search.roles.iter().filter_map(|role| Some(role.parent()?.join(name))));
     places.extend(context.roles_path.iter().map(|path| path.join(name)));
