@@ -1,7 +1,9 @@
 //! Mode, owner and group of a path, and the directories above it: what the kinds that write files share.
 
+use indexmap::IndexMap;
 use minijinja::Value;
 use serde::Deserialize;
+use serde::de::Error as _;
 
 use crate::change::Apply;
 use crate::change::Change;
@@ -24,13 +26,13 @@ pub struct Wanted<'a> {
     pub group: Option<&'a str>,
 }
 
-/// How the path is reached: chmod and chown follow links, so what they change may have another name.
+/// Whose the path is: what is journalled, and taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// The path itself.
-    Itself,
-    /// The path is a link; its target is meant.
-    Link,
+    /// The task owns the path with all that is in it.
+    Whole,
+    /// The task owns mode and owner only: of a link's target, whose name is another, or of a file it writes a part of.
+    Attributes,
 }
 
 /// Whether a name or number from a task means this one.
@@ -70,8 +72,8 @@ impl Wanted<'_> {
         what.extend(self.group(now).map(|group| format!("group: {} -> {group}", now.group)));
         let script = script(path, self.owner(now), self.group(now), self.bits(now));
         let (resource, undo) = match via {
-            Via::Itself => (Resource::path(path), Undo::Restore),
-            Via::Link => {
+            Via::Whole => (Resource::path(path), Undo::Restore),
+            Via::Attributes => {
                 let look = Look::Path { path: path.into(), follow: true };
                 let word = sh::quote(path);
                 let undo = format!(
@@ -129,40 +131,15 @@ const ABOVE: [&str; 16] = [
 ];
 
 /// What is seen of the directories above a path, nearest first, links followed.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Above {
-    #[serde(default)]
-    above0: PathState,
-    #[serde(default)]
-    above1: PathState,
-    #[serde(default)]
-    above2: PathState,
-    #[serde(default)]
-    above3: PathState,
-    #[serde(default)]
-    above4: PathState,
-    #[serde(default)]
-    above5: PathState,
-    #[serde(default)]
-    above6: PathState,
-    #[serde(default)]
-    above7: PathState,
-    #[serde(default)]
-    above8: PathState,
-    #[serde(default)]
-    above9: PathState,
-    #[serde(default)]
-    above10: PathState,
-    #[serde(default)]
-    above11: PathState,
-    #[serde(default)]
-    above12: PathState,
-    #[serde(default)]
-    above13: PathState,
-    #[serde(default)]
-    above14: PathState,
-    #[serde(default)]
-    above15: PathState,
+#[derive(Debug, Clone, Default)]
+pub struct Above(Vec<PathState>);
+
+impl<'de> Deserialize<'de> for Above {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Above, D::Error> {
+        let answers = IndexMap::<String, String>::deserialize(deserializer)?;
+        let own = ABOVE.iter().map_while(|name| answers.get(*name));
+        own.map(|text| PathState::parse(text)).collect::<Result<_, _>>().map(Above).map_err(D::Error::custom)
+    }
 }
 
 impl Above {
@@ -174,30 +151,14 @@ impl Above {
         probe
     }
 
-    /// For a path whose directory is known to be there.
-    pub fn there() -> Above {
-        Above { above0: PathState { kind: PathKind::Directory, ..PathState::default() }, ..Above::default() }
+    /// The same, seen from the directory the path lies in.
+    pub fn up(&self) -> Above {
+        Above(self.0.iter().skip(1).cloned().collect())
     }
 
-    fn states(&self) -> [&PathState; 16] {
-        [
-            &self.above0,
-            &self.above1,
-            &self.above2,
-            &self.above3,
-            &self.above4,
-            &self.above5,
-            &self.above6,
-            &self.above7,
-            &self.above8,
-            &self.above9,
-            &self.above10,
-            &self.above11,
-            &self.above12,
-            &self.above13,
-            &self.above14,
-            &self.above15,
-        ]
+    /// For a path whose directory is known to be there.
+    pub fn there() -> Above {
+        Above(vec![PathState { kind: PathKind::Directory, ..PathState::default() }])
     }
 
     /// The directories that must be created before the path can be, topmost first.
@@ -207,7 +168,7 @@ impl Above {
         if count > ABOVE.len() {
             return Err(Refusal::new(format!("{path}: more than {} directories deep is unsupported", ABOVE.len())));
         }
-        for (directory, state) in ancestors(path).zip(self.states()) {
+        for (directory, state) in ancestors(path).zip(&self.0) {
             match state.kind {
                 PathKind::Directory => break,
                 PathKind::Absent => missing.push(directory.to_string()),
@@ -220,7 +181,7 @@ impl Above {
 
     /// Whether the directory the path lies in is there.
     pub fn ready(&self, path: &str) -> bool {
-        self.above0.kind == PathKind::Directory || ancestors(path).next().is_none()
+        ancestors(path).next().is_none() || self.0.first().is_some_and(|state| state.kind == PathKind::Directory)
     }
 }
 

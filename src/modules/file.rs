@@ -157,9 +157,9 @@ impl File {
     /// The attributes of something that stays what it is.
     fn attributes(&self, change: &mut Change, now: &Seen) {
         match now.path.kind {
-            PathKind::Link if self.follow => self.wanted().fix(change, &self.path, &now.target, Via::Link),
+            PathKind::Link if self.follow => self.wanted().fix(change, &self.path, &now.target, Via::Attributes),
             PathKind::Link => self.own_link(change, &now.path),
-            _ => self.wanted().fix(change, &self.path, &now.path, Via::Itself),
+            _ => self.wanted().fix(change, &self.path, &now.path, Via::Whole),
         }
     }
 
@@ -281,7 +281,7 @@ impl File {
         }
         let text = format!("ln -f -- {} {}", sh::quote(&pointed(path, src)), sh::quote(path));
         change.step(format!("create hard link to {src}"), Resource::path(path), Apply::run(text), Undo::Restore);
-        self.wanted().fix(&mut change, path, &now.src, Via::Itself);
+        self.wanted().fix(&mut change, path, &now.src, Via::Whole);
         Ok(change)
     }
 

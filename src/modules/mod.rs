@@ -3,8 +3,12 @@
 //! Adding a kind: one file, one line in [`kinds!`], one table of cases. Knows nothing of connections or of the engine.
 
 pub mod attributes;
+#[cfg(test)]
+mod back_tests;
 pub mod keypair;
 mod line;
+pub mod part;
+pub mod pattern;
 pub mod place;
 pub mod place_tree;
 #[cfg(test)]
@@ -189,19 +193,21 @@ macro_rules! kinds {
 kinds! {
     apt::Apt,
     assert::Assert,
+    blockinfile::BlockInFile,
     command::Command,
     copy::Copy,
     debug::Debug,
     fail::Fail,
     file::File,
+    lineinfile::LineInFile,
     meta::Meta,
     raw::Raw,
     set_fact::SetFact,
     setup::Setup,
     shell::Shell,
-    template::Template,
     sysctl::Sysctl,
     systemd::Systemd,
+    template::Template,
     wireguard_key::WireguardKey,
 }
 

@@ -134,7 +134,7 @@ impl Wish<'_> {
         let mut change = self.prepare(now, &place)?;
         let linked = place.itself.kind == PathKind::Link;
         if place.holds(&digest(content), self.follow) {
-            let via = if linked { Via::Link } else { Via::Itself };
+            let via = if linked { Via::Attributes } else { Via::Whole };
             self.wanted.fix(&mut change, &place.path, place.target, via);
             return Ok(change);
         }

@@ -108,7 +108,7 @@ fn file(
         }
         PathKind::File | PathKind::Link if !wish.force => return Ok(()),
         PathKind::File if state.sha256 == digest(&content) => {
-            wanted.fix(change, path, state, Via::Itself);
+            wanted.fix(change, path, state, Via::Whole);
             return Ok(());
         }
         PathKind::Link => {

@@ -173,7 +173,7 @@ fn seen(probe: &Probe, case: &Node) -> Result<Seen, Diagnostic> {
     let mut seen = Seen::default();
     for (name, _) in &probe.looks {
         let answer = case.get("seen").and_then(|seen| seen.get(name)).and_then(Node::scalar).unwrap_or_default();
-        seen.answers.insert((*name).to_string(), digests(answer.trim_end_matches('\n')));
+        seen.answers.insert((*name).to_string(), digests(answer.strip_suffix('\n').unwrap_or(&answer)));
     }
     for (key, _) in case.get("seen").and_then(Node::as_map).unwrap_or_default() {
         if !seen.answers.contains_key(&key.name) {
