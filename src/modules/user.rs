@@ -141,6 +141,11 @@ impl User {
         Resource::new(format!("user:{}", self.name), Look::Passwd { name: self.name.clone() })
     }
 
+    /// Ends an undo when somebody removed the account since.
+    fn still(&self) -> String {
+        format!("grep -q {} /etc/passwd || exit 0\n", sh::quote(&format!("^{}:", self.name)))
+    }
+
     /// Sets the hash; neither it nor the old one is in an argument list.
     fn set_password(&self) -> Option<String> {
         let hash = sh::quote(self.password.as_ref()?.expose());
@@ -208,7 +213,7 @@ userdel $_tb_x {name} 2>/dev/null || userdel -f $_tb_x {name}",
         }
         if !forth.is_empty() {
             let script = format!("usermod {} {name}", sh::words(forth.iter().map(String::as_str)));
-            let undo = format!("usermod {} {name}", sh::words(back));
+            let undo = format!("{}usermod {} {name}", self.still(), sh::words(back));
             change.step(format!("user {}: {}", self.name, what.join(", ")), self.resource(), Apply::run(script), Undo::By(undo));
         }
         self.join_groups(now, change);
@@ -216,7 +221,7 @@ userdel $_tb_x {name} 2>/dev/null || userdel -f $_tb_x {name}",
         if let Some(set) = set.filter(|_| self.password.as_ref().is_some_and(|hash| hash.expose() != now.hash())) {
             let line = sh::quote(&format!("^{}:", self.name));
             let keep = format!("[ -e \"${{_tb_k:?}}/shadow\" ] || (umask 077 && grep {line} /etc/shadow >\"$_tb_k/shadow\") || exit\n");
-            let undo = "[ -e \"$_tb_k/shadow\" ] || exit 0
+            let undo = "[ -s \"$_tb_k/shadow\" ] || exit 0
 IFS=: read -r _tb_n _tb_x _tb_l <\"$_tb_k/shadow\"
 printf '%s:%s\\n' \"$_tb_n\" \"$_tb_x\" | chpasswd -e";
             let resource = Resource::new(format!("password:{}", self.name), Look::Shadow { name: self.name.clone() });
@@ -241,7 +246,7 @@ printf '%s:%s\\n' \"$_tb_n\" \"$_tb_x\" | chpasswd -e";
         let set = |groups: &BTreeSet<&str>| format!("usermod -G {} {name}", sh::quote(&join(groups.iter().copied())));
         let what = format!("groups of {}: {} -> {}", self.name, join(seen.iter().copied()), join(wanted.iter().copied()));
         let resource = Resource::new(format!("groups:{}", self.name), Look::Member { name: self.name.clone() });
-        change.step(what, resource, Apply::run(set(&wanted)), Undo::By(set(&seen)));
+        change.step(what, resource, Apply::run(set(&wanted)), Undo::By(self.still() + &set(&seen)));
     }
 
     fn delete(&self, now: &State, change: &mut Change) {
@@ -281,8 +286,8 @@ impl Module for User {
 
     fn check(&self) -> Result<(), Refusal> {
         account(&self.name)?;
-        let groups = self.groups.iter().flatten().chain(&self.group);
-        groups.map(|group| account(group)).collect::<Result<(), _>>()?;
+        let mut groups = self.groups.iter().flatten().chain(&self.group);
+        groups.try_for_each(|group| account(group))?;
         let texts = [&self.shell, &self.home, &self.comment];
         if texts.into_iter().flatten().any(|text| text.contains([':', '\n'])) {
             return Err(Refusal::new("a field of an account cannot hold `:` or a line end"));
