@@ -19,6 +19,7 @@ use super::order::Answer;
 use super::order::As;
 use super::order::Kept;
 use super::order::Stream;
+use super::order::Way;
 use super::probe;
 use super::session::Mark;
 use super::session::Shell;
@@ -35,7 +36,7 @@ use super::unreached::Why;
 const OUTPUT: usize = 10 << 20;
 
 /// How one sending of a stream ended.
-enum End {
+pub(super) enum End {
     /// The host came to the end of the script.
     Whole,
     /// It never began and never will.
@@ -57,7 +58,9 @@ pub(super) struct Progress {
     stdout: Vec<u8>,
     /// Why the stream stopped: the word of its last mark.
     word: String,
-    setup: Option<String>,
+    pub(super) setup: Option<String>,
+    /// Entries that left the journal.
+    pub(super) undone: Vec<u32>,
     /// The part before which the stream ends since its content could not be copied, and why.
     cut: Option<(u64, String)>,
     rest: Option<String>,
@@ -102,7 +105,7 @@ impl Host {
     async fn apply_once(&mut self, stream: &mut Stream, seen: &mut Progress) -> Result<End, Unreached> {
         let link = self.linked().await?;
         let user = self.key(&stream.user, &link);
-        let mut shell = match self.shell(&link, &user).await {
+        let shell = match self.shell(&link, &user).await {
             Ok(shell) => shell,
             Err(Fault::User(why)) => return Ok(End::Refused(why)),
             Err(Fault::Link(why)) => return Err(why),
@@ -117,7 +120,7 @@ impl Host {
             seen.cut = cut_at(stream, at).map(|part| (part, why));
         }
         let rest = own_rest(self, stream, &user, &link);
-        let mut text = self.stepping(&mut shell);
+        let mut text = String::new();
         let known = self.users.entry(user.clone()).or_default();
         if let Some(whole) = known.whole.take() {
             text.push_str(&format!("_tb_mend {whole}\n"));
@@ -128,24 +131,38 @@ impl Host {
                 known.live.insert(entry.seq);
             }
         }
+        self.run_through(&link, &user, shell, &names, text, seen).await
+    }
+
+    /// Sends a script that makes a run directory, and hears it to its end, over several connections if need be.
+    pub(super) async fn run_through(
+        &mut self,
+        link: &Arc<Link>,
+        user: &As,
+        mut shell: Shell,
+        names: &Names,
+        text: String,
+        seen: &mut Progress,
+    ) -> Result<End, Unreached> {
+        let text = self.stepping(&mut shell) + &text;
         shell.send(text).await;
         self.count(1);
-        let end = match self.follow(&link, &user, &names, &mut shell, seen).await {
-            Ok(()) => End::Whole,
-            Err(Fault::User(why)) if link.lost().is_none() && seen.given == 0 => End::Refused(why),
-            Err(Fault::User(why)) => self.resume(&user, &names, Unreached::new(Why::Lost, why), seen).await,
-            Err(Fault::Link(why)) => self.resume(&user, &names, why, seen).await,
-        };
-        if let End::Whole = end {
-            let shell = self.users.get_mut(&user).and_then(|known| known.shell.as_mut()).unwrap_or(&mut shell);
-            shell.send(format!("rm -rf /tmp/tbctl-{0} /var/tmp/tbctl-{0}\n", names.run)).await;
-            shell.dirty = true;
+        match self.follow(link, user, names, &mut shell, seen).await {
+            Ok(()) => {
+                self.clean(&mut shell, names).await;
+                self.users.entry(user.clone()).or_default().shell = Some(shell);
+                Ok(End::Whole)
+            }
+            Err(Fault::User(why)) if link.lost().is_none() && seen.given == 0 => Ok(End::Refused(why)),
+            Err(Fault::User(why)) => Ok(self.resume(user, names, Unreached::new(Why::Lost, why), seen).await),
+            Err(Fault::Link(why)) => Ok(self.resume(user, names, why, seen).await),
         }
-        let known = self.users.entry(user).or_default();
-        if known.shell.is_none() && !shell.ended {
-            known.shell = Some(shell);
-        }
-        Ok(end)
+    }
+
+    /// Removes the run directory of what has been heard to its end. Nobody waits for it.
+    async fn clean(&self, shell: &mut Shell, names: &Names) {
+        shell.send(format!("rm -rf /tmp/tbctl-{0} /var/tmp/tbctl-{0}\n", names.run)).await;
+        shell.dirty = true;
     }
 
     /// A user's shell, opened if there is none.
@@ -236,6 +253,9 @@ impl Host {
             *seen = Progress { given: seen.given, cut: seen.cut.take(), ..Progress::default() };
             let followed = self.follow(&link, user, names, &mut shell, seen).await;
             let never = seen.word == "never";
+            if followed.is_ok() {
+                self.clean(&mut shell, names).await;
+            }
             self.users.entry(user.clone()).or_default().shell = Some(shell);
             match followed {
                 Ok(()) if never => return End::Never(why),
@@ -346,6 +366,7 @@ impl Progress {
                 let why = why(words.get(2).copied().unwrap_or_default(), &ran);
                 return Some(Answer::Failed { part: number(1), ran, why });
             }
+            "U" => return self.undone(&mark.head),
             "T" => return Some(Answer::Stale { part: number(1) }),
             "X" => self.setup = Some(mark.head[2..].to_string()),
             "A" => {
@@ -363,6 +384,26 @@ impl Progress {
             _ => {}
         }
         None
+    }
+}
+
+impl Progress {
+    /// `U`, the entry, how it ended, and a sentence.
+    fn undone(&mut self, head: &str) -> Option<Answer> {
+        let mut words = head.splitn(4, ' ').skip(1);
+        let seq = words.next()?.parse().ok()?;
+        let (how, why) = (words.next()?, words.next().unwrap_or_default().to_string());
+        let how = match how {
+            "back" => Way::Back,
+            "already" => Way::Already,
+            "changed" => Way::Changed,
+            "never" => Way::Never(why),
+            _ => Way::Failed(why),
+        };
+        if matches!(how, Way::Back | Way::Already | Way::Never(_)) {
+            self.undone.push(seq);
+        }
+        Some(Answer::Undone { seq, how })
     }
 }
 

@@ -181,7 +181,9 @@ impl Host {
             Order::Apply(_) if stopped => Ok(Some(Answer::Applied { rest: None })),
             Order::Apply(stream) => self.apply(stream).await,
             Order::Reconnect { timeout } => self.reconnect(timeout).await.map(|()| Some(Answer::Finished)),
-            _ => Ok(Some(Answer::Finished)),
+            Order::Undo { .. } if stopped => Ok(Some(Answer::Finished)),
+            Order::Undo { user, entries, force } => self.undo(&user, &entries, force).await.map(Some),
+            Order::Forget { user } => self.forget(&user).await.map(Some),
         };
         match done {
             Ok(Some(answer)) => self.say(answer),
@@ -288,6 +290,15 @@ impl Host {
         };
         let found = questions.iter().map(find).collect();
         Ok(found)
+    }
+
+    /// Reads a user's journal.
+    pub(super) async fn meet(&mut self, user: &As) -> Result<(), Unreached> {
+        let link = self.linked().await?;
+        let nothing = IndexMap::from([(self.key(user, &link), IndexSet::new())]);
+        self.ask_all(&link, nothing).await?;
+        self.introduce(user, &link);
+        Ok(())
     }
 
     /// Tells the journal under every name its user goes by.

@@ -26,6 +26,7 @@ pub mod stream;
 mod sudo;
 mod target;
 mod trust;
+mod undo;
 mod unreached;
 mod wire;
 

@@ -20,7 +20,7 @@ _tb_begin() {
 	[ -n "$_tb_umask" ] || _tb_umask=$(umask)
 	umask 077
 	trap : PIPE HUP
-	_tb_s=
+	_tb_s= _tb_gone=
 	_tb_run "$1"
 	if mkdir "$_tb_r$2" 2>/dev/null; then
 		printf "%s %s\n" $$ "$(_tb_born $$)" >"$_tb_r/pid"
@@ -285,4 +285,142 @@ _tb_mend() {
 		head -c "$1" "$_tb_j/journal" >"$_tb_j/journal.new" && sync "$_tb_j/journal.new" &&
 			mv -f "$_tb_j/journal.new" "$_tb_j/journal"
 	) 2>/dev/null
+}
+
+# The way back. $1: the entry, $2: its look, $3: restore, by or never, $4: the script or why not, $5: the record that it is
+# done, $6: force.
+_tb_undo() {
+	_tb_part || return 0
+	_tb_k=$_tb_j/k/$1
+	if [ ! -e "$_tb_k/ready" ]; then
+		_tb_drop "$1" already "$5"
+		return
+	elif [ -s "$_tb_k/never" ]; then
+		_tb_drop "$1" "never $(cat "$_tb_k/never")" "$5"
+		return
+	elif [ "$3" = never ]; then
+		_tb_drop "$1" "never $4" "$5"
+		return
+	fi
+	if [ -n "$2" ]; then
+		_tb_x=$(_tb_state "$2")
+		# The look does not see what is below a directory.
+		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ]; then
+			_tb_drop "$1" already "$5"
+			return
+		elif [ -z "$6" ] && [ -s "$_tb_k/written" ] && [ "$_tb_x" != "$(cat "$_tb_k/written")" ]; then
+			_tb_tell U "$1" changed
+			return
+		fi
+	fi
+	if _tb_retrace "$3" "$4"; then
+		if [ -n "$2" ] && [ "$(_tb_state "$2")" != "$(cat "$_tb_k/prior")" ]; then
+			_tb_tell U "$1" "failed it was taken back, but it is not as it was before"
+		else
+			_tb_drop "$1" back "$5"
+		fi
+	else
+		_tb_tell U "$1" "failed $(_tb_last "$_tb_r/u.e")"
+	fi
+}
+
+_tb_retrace() {
+	(
+		umask "$_tb_umask"
+		LC_ALL=C
+		export LC_ALL
+		case $1 in restore) _tb_restore ;; *) eval " $2" ;; esac
+	) >"$_tb_r/u.o" 2>"$_tb_r/u.e" </dev/null
+}
+
+# The last line of a file that says something.
+_tb_last() {
+	_tb_x="it failed and said nothing"
+	while IFS= read -r _tb_l || [ -n "$_tb_l" ]; do
+		case $_tb_l in *[!\ ]*) _tb_x=$_tb_l ;; esac
+	done <"$1"
+	printf '%s\n' "$_tb_x"
+}
+
+# Takes an entry out of the journal; its directory goes at the end, after the journal was synced.
+_tb_drop() {
+	printf '%s\n' "$3" >>"$_tb_j/journal"
+	_tb_gone="$_tb_gone $1"
+	_tb_tell U "$1" "$2"
+}
+
+# Puts back what _tb_keep kept.
+_tb_restore() {
+	_tb_p=$(cat "$_tb_k/path" && echo .) || _tb_sorry "what was there before is not kept"
+	_tb_p=${_tb_p%.}
+	_tb_t=${_tb_p%/*}/.${_tb_r##*/}
+	if [ ! -e "$_tb_k/dir" ] && [ -d "$_tb_p" ] && [ ! -h "$_tb_p" ]; then
+		rmdir -- "$_tb_p" 2>/dev/null || _tb_sorry "the directory $_tb_p is not empty"
+	elif [ -h "$_tb_p" ]; then
+		rm -f -- "$_tb_p" || exit
+	fi
+	if [ -e "$_tb_k/dir" ]; then
+		read -r _tb_x _tb_l <"$_tb_k/dir"
+		if [ ! -d "$_tb_p" ]; then
+			rm -f -- "$_tb_p" && mkdir -- "$_tb_p" || exit
+		fi
+		chown "$_tb_l" "$_tb_p" && chmod "$_tb_x" "$_tb_p" || exit
+		[ ! -e "$_tb_k/tree" ] || tar -C "$_tb_p" --xattrs --acls --numeric-owner -xpf "$_tb_k/tree" 2>/dev/null ||
+			tar -C "$_tb_p" -xpf "$_tb_k/tree"
+	elif [ -e "$_tb_k/keep" ] || [ -h "$_tb_k/keep" ]; then
+		cp -a -- "$_tb_k/keep" "$_tb_t" || exit
+		[ -h "$_tb_t" ] || sync "$_tb_t"
+		if ! _tb_x=$(mv -f -- "$_tb_t" "$_tb_p" 2>&1); then
+			rm -f -- "$_tb_t"
+			[ -f "$_tb_p" ] && cat "$_tb_k/keep" >"$_tb_p" || _tb_sorry "cannot put $_tb_p back: ${_tb_x##*: }"
+			cp -a --attributes-only -- "$_tb_k/keep" "$_tb_p" 2>/dev/null || cp -p -- "$_tb_k/keep" "$_tb_p"
+		fi
+	else
+		rm -f -- "$_tb_p"
+	fi
+}
+
+# A handler once more. $1: the entry, $2: its unit, $3: its script, $4: the record that it is done.
+_tb_repeat() {
+	_tb_part || return 0
+	_tb_k=$_tb_j/k/$1
+	if [ ! -e "$_tb_k/ready" ] || ! systemctl cat -- "$2" >/dev/null 2>&1; then
+		_tb_drop "$1" already "$4"
+		return
+	fi
+	case $3 in *restart*)
+		if ! systemctl is-active -q -- "$2" 2>/dev/null; then
+			_tb_drop "$1" already "$4"
+			return
+		fi
+		;;
+	esac
+	if _tb_retrace by "$3"; then
+		_tb_drop "$1" back "$4"
+	else
+		_tb_tell U "$1" "failed $(_tb_last "$_tb_r/u.e")"
+	fi
+}
+
+_tb_cleared() {
+	[ -n "$_tb_gone" ] || return 0
+	sync "$_tb_j/journal"
+	(cd "$_tb_j/k" && rm -rf -- $_tb_gone)
+	_tb_gone=
+}
+
+# Removes everything of a testbed, and what was made for it above.
+_tb_forget() {
+	rm -rf "$_tb_j" "/tmp/tbctl-$1."???????????????? "/var/tmp/tbctl-$1."????????????????
+	_tb_b=${_tb_j%/*}
+	set -- "$_tb_b"/*
+	if [ -d "$_tb_b" ] && [ ! -e "$1" ]; then
+		_tb_x=
+		[ ! -e "$_tb_b/.made" ] || _tb_x=$(cat "$_tb_b/.made")
+		rm -f "$_tb_b/.made"
+		rmdir "$_tb_b" && printf '%s\n' "$_tb_x" | while IFS= read -r _tb_p; do
+			[ -z "$_tb_p" ] || rmdir "$_tb_p" || break
+		done
+	fi 2>/dev/null
+	_tb_say A
 }

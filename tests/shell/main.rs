@@ -7,3 +7,4 @@ mod probe;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;
+mod undo;

@@ -143,6 +143,20 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for dir in ["/tmp", "/var/tmp"] {
+            let name = format!("tbctl-{}.", self.testbed);
+            let runs = fs::read_dir(dir).unwrap().flatten();
+            for run in runs.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)) {
+                let _ = fs::remove_dir_all(run.path());
+            }
+        }
+        let _ = fs::remove_dir_all(Path::new("/var/lib/tbctl").join(&self.testbed));
+        let _ = fs::remove_dir("/var/lib/tbctl");
+    }
+}
+
 fn operator(
     server: &Server,
     testbed: &str,
