@@ -1,5 +1,7 @@
 //! What a result means: `changed_when`, `failed_when`, `until`, the value `register` sees, the event that is shown.
 
+use std::sync::Arc;
+
 use minijinja::Value;
 
 use crate::change::Change;
@@ -107,14 +109,15 @@ pub fn of_fault(fault: &Diagnostic) -> Failure {
     Failure { message, help: fault.help.clone(), rc: None, stdout: String::new(), stderr: String::new() }
 }
 
-/// A step for people.
-pub fn shown(step: &Step) -> Shown {
+/// A step for people. A task's own `undo:` is the way back its kind does not have.
+pub fn shown(step: &Step, task: Option<&Arc<Task>>) -> Shown {
+    let own = task.is_some_and(|task| task.undo.is_some());
     let (before, after) = match &step.diff {
         Some(diff) => (diff.before.clone(), diff.after.clone()),
         None => (None, None),
     };
     let never = match &step.undo {
-        Undo::Never(why) => Some(why.clone()),
+        Undo::Never(why) => (!own).then(|| why.clone()),
         Undo::Restore | Undo::By(_) | Undo::Again { .. } | Undo::Nothing => None,
     };
     Shown { what: step.what.clone(), before, after, never }

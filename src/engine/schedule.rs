@@ -427,7 +427,7 @@ impl Schedule {
             if !self.rules.plan || task.is_some_and(|task| self.runs_in_plan(&item.scope, task)) {
                 return Ok(None);
             }
-            result.steps = change.steps.iter().map(judge::shown).collect();
+            result.steps = change.steps.iter().map(|step| judge::shown(step, task)).collect();
             result.changed = kind.nature != Nature::Act;
             let quiet = task.is_some_and(|task| judge::is_quiet(task));
             if kind.nature == Nature::Act {
@@ -844,7 +844,7 @@ impl Schedule {
         let task = self.graph.node(sent.node).task().cloned();
         let mut result = ItemResult::new(&item.label, item.value.clone());
         result.changed = true;
-        result.steps = item.change.steps.iter().map(judge::shown).collect();
+        result.steps = item.change.steps.iter().map(|step| judge::shown(step, task.as_ref())).collect();
         result.seconds = ran.iter().map(|ran| ran.end - ran.start).sum();
         result.fields = item.action.resource.report(&item.seen, &ran).unwrap_or_default();
         if let Some(why) = failed {
