@@ -7,6 +7,7 @@ pub mod destroy;
 pub mod drive;
 pub mod judge;
 pub mod keys;
+pub mod precheck;
 pub mod ready;
 pub mod schedule;
 pub mod scope;

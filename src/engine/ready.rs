@@ -202,16 +202,25 @@ fn one(
         Err(Fault::Unknown(on)) => unknown.extend(on),
         Err(fault) => return Err(fault),
     }
-    let user = user(scope, task, users)?;
-    let (args, more) = arguments(scope, task, kind)?;
+    let maybe_skipped = !unknown.is_empty();
+    let rendered = user(scope, task, users).and_then(|user| Ok((user, arguments(scope, task, kind)?)));
+    let (user, (args, more)) = match rendered {
+        Ok(rendered) => rendered,
+        // The task may be skipped yet, and then nothing is wrong with it.
+        Err(Fault::Error(_)) if maybe_skipped => return Err(Fault::Unknown(unknown)),
+        Err(fault) => return Err(fault),
+    };
     let complete = more.is_empty();
-    unknown.extend(more);
     let probe = match (kind.probe)(&args) {
         Ok(probe) => probe,
         // Something that names the thing is not known yet.
-        Err(_) if !complete => return Err(Fault::Unknown(unknown)),
+        Err(_) if !complete || maybe_skipped => {
+            unknown.extend(more);
+            return Err(Fault::Unknown(unknown));
+        }
         Err(fault) => return Err(fault.at(&task.action.kind.span).into()),
     };
+    unknown.extend(more);
     asked.extend(probe.looks.iter().map(|(_, look)| (user.clone(), look.clone())));
     if !unknown.is_empty() {
         return Err(Fault::Unknown(unknown));
