@@ -192,7 +192,7 @@ fn undo(name: &str, unit: &UnitState) -> String {
 impl Module for Systemd {
     const NAME: &'static str = "systemd";
     const SUMMARY: &'static str = "Starts, stops, enables and masks units of systemd.";
-    const EXAMPLE: &'static str = "systemd:\n  name: dpkg-db-backup.timer\n  state: stopped\n  enabled: no\n";
+    const EXAMPLE: &'static str = "systemd:\n  name: remote-cryptsetup.target\n  state: started\n  enabled: yes\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
     const ALIASES: &'static [&'static str] = &["systemd_service", "service"];
