@@ -369,3 +369,31 @@ fn blessing_changes_only_the_expectations() {
     assert_eq!(bless(table, &texts), wanted);
     assert_eq!(bless(wanted, &texts), wanted);
 }
+
+/// What `tbctl doc` shows must be what the kind takes.
+#[test]
+fn every_example_is_understood() {
+    for kind in KINDS {
+        let source = Source::new(kind.name, kind.example);
+        let mut faults = Diagnostics::default();
+        let task = yaml::document(&source, &mut faults);
+        assert!(!faults.has_errors(), "{}", faults.render(false));
+        let task = task.unwrap();
+        let written = task.get(kind.name).unwrap_or_else(|| panic!("the example of {} is of another kind", kind.name));
+        let mut entries = written.as_map().unwrap_or_default().to_vec();
+        if let (Some(text), Some(free)) = (written.as_text(), kind.free) {
+            entries.push((Key { span: written.span.clone(), name: free.into() }, Node::literal(&written.span, text)));
+        }
+        entries.extend(task.get("args").and_then(Node::as_map).unwrap_or_default().to_vec());
+        // `that` is written as expressions and comes decided.
+        entries.retain(|(key, _)| key.name != "that" || kind.name != "assert");
+        if kind.name == "assert" {
+            let name = "that".to_string();
+            entries.push((Key { span: task.span.clone(), name }, Node::new(&task.span, Tree::Bool(true))));
+        }
+        let args = Node::map(&task.span, entries);
+        if let Err(fault) = (kind.decode)(&args) {
+            panic!("the example of {}: {}", kind.name, fault.render(false));
+        }
+    }
+}
