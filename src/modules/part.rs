@@ -124,11 +124,10 @@ impl Target<'_> {
             return Err(refusal.help("`create: true` makes it"));
         }
         let mut change = Change::none();
-        if let Some((above, _)) = self.path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
-            if !now.above.ready(self.path) {
-                let plain = Wanted { mode: None, owner: None, group: None };
-                plain.create_directory(&mut change, above, &now.above.up())?;
-            }
+        let above = self.path.rsplit_once('/').map_or("", |(above, _)| above);
+        if !now.above.ready(self.path) {
+            let plain = Wanted { mode: None, owner: None, group: None };
+            plain.create_directory(&mut change, above, &now.above.up())?;
         }
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let put = Put {
