@@ -94,6 +94,17 @@ pub fn failure(change: &Change, ran: &[Ran], why: Option<String>) -> Failure {
     }
 }
 
+/// A failure as `rescue` sees it.
+pub fn failed_result(failure: &Failure) -> Value {
+    Value::from_pairs([
+        ("failed", Value::from(true)),
+        ("msg", Value::from(failure.message.as_str())),
+        ("rc", Value::from(failure.rc)),
+        ("stdout", Value::from(failure.stdout.as_str())),
+        ("stderr", Value::from(failure.stderr.as_str())),
+    ])
+}
+
 fn with_output(message: String, fields: &crate::modules::Fields) -> Failure {
     let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_string();
     let rc = fields.get("rc").and_then(|value| i32::try_from(value.clone()).ok());

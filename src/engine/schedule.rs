@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use minijinja::Value;
+
 use crate::change::Ran;
 use crate::engine::judge;
 use crate::engine::ready;
@@ -249,13 +251,18 @@ impl Schedule {
 
     pub(crate) fn scope(&self, node: NodeId) -> Scope {
         let found = self.graph.node(node);
-        Scope {
+        let scope = Scope {
             store: self.store.clone(),
             host: found.host,
             play: found.play,
             pos: found.pos.clone(),
             task: found.task().cloned(),
             local: Arc::default(),
+        };
+        let rescued = found.block.as_ref().and_then(|frame| self.hosts[found.host].rescued.get(&frame.id));
+        match rescued {
+            Some(seen) => scope.with(seen.clone()),
+            None => scope,
         }
     }
 
@@ -704,6 +711,14 @@ impl Schedule {
         }
         let host = self.graph.node(node).host;
         let frame = self.graph.node(node).block.clone();
+        if let Some(frame) = &frame {
+            let name = task.map(|task| task.title()).unwrap_or_default();
+            let seen = [
+                ("ansible_failed_task".to_string(), Value::from_pairs([("name", Value::from(name))])),
+                ("ansible_failed_result".to_string(), judge::failed_result(&failure)),
+            ];
+            self.hosts[host].rescued.insert(frame.id, seen);
+        }
         let fatal = task.is_some_and(|task| says(task.inherited.any_errors_fatal.as_ref()));
         ended.ignored = self.fall(host, frame, failure);
         if fatal && !ended.ignored {

@@ -43,6 +43,8 @@ pub struct HostState {
     pub failed_frames: HashMap<usize, Fall>,
     /// Blocks whose failure goes on outwards once they are left, innermost last.
     pub falling: Vec<(Arc<Frame>, Failure)>,
+    /// What `rescue` sees of the failure, by frame: `ansible_failed_task`, `ansible_failed_result`.
+    pub rescued: HashMap<usize, [(String, Value); 2]>,
     pub facts_wanted: bool,
     pub connected: bool,
 }

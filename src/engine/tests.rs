@@ -232,7 +232,7 @@ fn failures_can_be_ignored_rescued_and_fatal() {
     let ignored = "- hosts: a\n  tasks:\n    - command: fail\n      ignore_errors: true\n    - command: touch x\n";
     check(ignored, &["a command: ignored: run fail: it ended with rc 1", "a command: changed"]);
     let rescued = "- hosts: a\n  tasks:\n    - block:\n        - command: fail\n        - command: touch never\n      \
-                   rescue:\n        - command: touch r\n      always:\n        - command: touch z\n    - command: touch after\n";
+                   rescue:\n        - command: touch r-{{ ansible_failed_result.rc }}\n      always:\n        - command: touch z\n    - command: touch after\n";
     let played = check(
         rescued,
         &[
