@@ -862,6 +862,10 @@ impl Schedule {
         result.steps = item.change.steps.iter().map(|step| judge::shown(step, task.as_ref())).collect();
         result.seconds = ran.iter().map(|ran| ran.end - ran.start).sum();
         result.fields = item.action.resource.report(&item.seen, &ran).unwrap_or_default();
+        // A kind that only waits says so itself.
+        if let Some(changed) = result.fields.shift_remove("changed") {
+            result.changed = changed.is_true();
+        }
         if let Some(why) = failed {
             result.failed = Some(judge::failure(&item.change, &ran, why));
         }

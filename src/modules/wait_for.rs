@@ -195,6 +195,7 @@ impl Module for WaitFor {
     fn result(&self, _: &Nothing, ran: &[Ran]) -> Fields {
         let mut fields = Fields::new();
         let elapsed: i64 = ran.last().and_then(|ran| ran.stdout.trim().parse().ok()).unwrap_or_default();
+        fields.insert("changed".into(), Value::from(false));
         fields.insert("elapsed".into(), Value::from(elapsed));
         fields.insert("path".into(), Value::from(self.path.as_ref().map(|path| path.0.clone())));
         fields.insert("port".into(), Value::from(self.port));

@@ -70,6 +70,9 @@ impl Module for WaitForConnection {
 
     fn result(&self, _: &Nothing, ran: &[Ran]) -> Fields {
         let elapsed = ran.iter().map(|ran| ran.end - ran.start).sum::<f64>();
-        Fields::from_iter([("elapsed".to_string(), Value::from(elapsed as i64))])
+        Fields::from_iter([
+            ("changed".to_string(), Value::from(false)),
+            ("elapsed".to_string(), Value::from(elapsed as i64)),
+        ])
     }
 }
