@@ -60,7 +60,7 @@ _tb_unedit() {
 }
 
 # Takes lines out of a file, by their numbers in ascending order; `gone` keeps them, each with its number in front.
-_tb_drop() {
+_tb_take_out() {
 	_tb_d=$1
 	shift
 	_tb_x=

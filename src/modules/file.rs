@@ -196,7 +196,7 @@ impl File {
         }
         let path = sh::quote(&self.path);
         let mut text = format!(
-            "[ -e \"$_tb_k/tree\" ] || find {path} ! -type l -exec stat -c '00%a %u:%g %n|' {{}} + >\"$_tb_k/tree\""
+            "[ -e \"$_tb_k/modes\" ] || find {path} ! -type l -exec stat -c '00%a %u:%g %n|' {{}} + >\"$_tb_k/modes\""
         );
         let mut each = |command: &str| text.push_str(&format!(" &&\nfind {path} ! -type l -exec {command} {{}} +"));
         let who = match (&self.owner, &self.group) {
@@ -213,10 +213,10 @@ impl File {
             Some(Mode::Symbolic(mode)) => each(&format!("chmod -- {}", sh::quote(mode))),
             Some(Mode::Preserve) | None => {}
         }
-        let undo = "[ ! -f \"$_tb_k/tree\" ] || while read -r _tb_m _tb_o _tb_p; do\n\
+        let undo = "[ ! -f \"$_tb_k/modes\" ] || while read -r _tb_m _tb_o _tb_p; do\n\
                     _tb_p=${_tb_p%|}\n\
                     [ ! -e \"$_tb_p\" ] || { chown \"$_tb_o\" \"$_tb_p\" && chmod \"$_tb_m\" \"$_tb_p\"; }\n\
-                    done <\"$_tb_k/tree\"";
+                    done <\"$_tb_k/modes\"";
         let resource = Resource::new(format!("tree:{}", &*self.path), Look::Script { text: tree(&self.path) });
         change.step("mode and owner of everything below", resource, Apply::run(text), Undo::By(undo.into()));
     }

@@ -162,7 +162,7 @@ impl Target<'_> {
     /// The step that takes out lines, by their numbers from 0.
     pub fn drop(&self, change: &mut Change, now: &State, numbers: &[usize], resource: Resource, undo: String) {
         let words: Vec<String> = numbers.iter().map(|at| (at + 1).to_string()).collect();
-        let text = format!("_tb_drop {} {}", sh::quote(self.path), words.join(" "));
+        let text = format!("_tb_take_out {} {}", sh::quote(self.path), words.join(" "));
         let before = numbers.iter().map(|at| format!("{}\n", now.lines()[*at])).collect();
         let what = match words.as_slice() {
             [one] => format!("remove line {one}"),
