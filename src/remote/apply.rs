@@ -116,6 +116,7 @@ impl Host {
             testbed: self.worker.manner.testbed.clone(),
             mark: shell.mark.clone(),
         };
+        self.renumber(stream, &user);
         if let Err((at, why)) = self.stage(&link, &user, stream, &mut names).await? {
             seen.cut = cut_at(stream, at).map(|part| (part, why));
         }
@@ -144,7 +145,7 @@ impl Host {
         text: String,
         seen: &mut Progress,
     ) -> Result<End, Unreached> {
-        let text = self.stepping(&mut shell) + &text;
+        let text = self.stepping(&mut shell) + &probe::in_one_piece(text);
         shell.send(text).await;
         self.count(1);
         match self.follow(link, user, names, &mut shell, seen).await {
@@ -163,6 +164,29 @@ impl Host {
     async fn clean(&self, shell: &mut Shell, names: &Names) {
         shell.send(format!("rm -rf /tmp/tbctl-{0} /var/tmp/tbctl-{0}\n", names.run)).await;
         shell.dirty = true;
+    }
+
+    /// A user who goes by two names has one journal all the same: numbers given twice are replaced.
+    fn renumber(&mut self, stream: &mut Stream, user: &As) {
+        let known = self.users.entry(user.clone()).or_default();
+        for planned in stream.parts.iter_mut().flat_map(|part| &mut part.steps) {
+            match &mut planned.entry {
+                Some(Kept::New(entry)) => {
+                    let free = entry.seq.max(known.next);
+                    known.next = free + 1;
+                    if free != entry.seq {
+                        known.renumbered.insert((stream.user.clone(), entry.seq), free);
+                        entry.seq = free;
+                    }
+                }
+                Some(Kept::Known(seq)) => {
+                    if let Some(own) = known.renumbered.get(&(stream.user.clone(), *seq)) {
+                        *seq = *own;
+                    }
+                }
+                None => {}
+            }
+        }
     }
 
     /// A user's shell, opened if there is none.

@@ -161,6 +161,9 @@ pub(super) struct Known {
     pub(super) names: HashSet<As>,
     /// Entries of the journal that were not taken back.
     pub(super) live: BTreeSet<u32>,
+    /// The next free number of the journal, and the numbers that replace those of orders.
+    pub(super) next: u32,
+    pub(super) renumbered: HashMap<(As, u32), u32>,
     /// The length of the journal up to its last complete line, if there is something behind it.
     pub(super) whole: Option<usize>,
 }
@@ -373,6 +376,7 @@ impl Host {
             let journal = Journal::parse(&text, &self.worker.manner.testbed);
             if let Ok(journal) = &journal {
                 known.live = journal.entries.iter().map(|entry| entry.seq).collect();
+                known.next = journal.next;
             }
             known.journal = Some(journal);
         }

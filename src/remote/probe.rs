@@ -25,6 +25,9 @@ use super::sudo::open;
 /// Added to the deadline for each question.
 const EACH: Duration = Duration::from_millis(200);
 
+/// Shorter texts are read byte by byte.
+const LONG: usize = 32 << 10;
+
 /// A user's questions, and what is needed to ask them.
 pub(super) struct Asking {
     pub(super) link: Arc<Link>,
@@ -170,6 +173,14 @@ pub(super) fn opening(shell: &Shell, testbed: &str) -> String {
     format!("{}\n_tb_m={}\n_tb_home {}\n", fuse::PRELUDE, shell.mark, sh::quote(&directory(testbed)))
 }
 
+/// Text from which bash, which reads its input byte by byte, takes long texts in one piece. Other shells read on as ever.
+pub(super) fn in_one_piece(text: String) -> String {
+    if text.len() < LONG {
+        return text;
+    }
+    format!("[ -z \"$BASH_VERSION\" ] || eval \"$(head -c {})\"\n{text}", text.len())
+}
+
 /// A testbed's name as the name of a directory.
 pub(super) fn directory(testbed: &str) -> String {
     let mut name = String::new();
@@ -184,8 +195,7 @@ pub(super) fn directory(testbed: &str) -> String {
 }
 
 fn script(shell: &Shell, testbed: &str, looks: &[Look], journal: bool) -> String {
-    let mut text = opening(shell, testbed);
-    text.push_str("{\n");
+    let mut text = String::from("{\n");
     if shell.pid.is_none() {
         text.push_str("_tb_say H $$\n");
     }
@@ -194,7 +204,7 @@ fn script(shell: &Shell, testbed: &str, looks: &[Look], journal: bool) -> String
     }
     text.push_str(&frame(looks, &shell.mark));
     text.push_str("}\n");
-    text
+    opening(shell, testbed) + &in_one_piece(text)
 }
 
 /// The questions as a frame: shell text.

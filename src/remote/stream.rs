@@ -160,7 +160,9 @@ fn part_text(text: &mut String, part: &Part, number: &mut usize) {
     let mut looks: Vec<Look> = Vec::new();
     let mut answers: Vec<&str> = Vec::new();
     for (look, answer) in &part.guard {
-        if !looks.contains(look) && !matches!(look, Look::Live { .. }) {
+        // An answer that was no text came here with other bytes than it left the host with, and cannot be compared there.
+        let compared = !matches!(look, Look::Live { .. }) && !answer.contains('\u{fffd}');
+        if compared && !looks.contains(look) {
             looks.push(look.clone());
             answers.push(answer);
         }
@@ -210,7 +212,7 @@ fn step_text(text: &mut String, part: &Part, planned: &Planned, number: usize) {
         }
     }
     if planned.entry.is_some() && !look.is_empty() {
-        put(text, format_args!("_tb_state {} >\"$_tb_k/written\"\n", sh::quote(&look)));
+        text.push_str("_tb_state \"$_tb_look\" >\"$_tb_k/written\"\n");
     }
     text.push_str("fi\n");
 }

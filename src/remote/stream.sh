@@ -84,20 +84,26 @@ _tb_state() (
 	eval " $1"
 )
 
-# Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path.
+# Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path. An entry is always looked at in
+# the way it was at first, so that its states can be compared.
 _tb_remember() {
-	_tb_k=$_tb_j/k/$1
+	_tb_k=$_tb_j/k/$1 _tb_look=$2
 	if [ -e "$_tb_k/ready" ]; then
+		[ ! -e "$_tb_k/look" ] || _tb_look=$(cat "$_tb_k/look")
 		# What is there from now on is not known until the step has ended.
 		[ ! -e "$_tb_k/written" ] || true >"$_tb_k/written"
 		return
 	fi
-	if { [ -d "$_tb_k" ] || mkdir "$_tb_k"; } && { [ -z "$2" ] || _tb_state "$2" >"$_tb_k/prior"; } &&
-		{ [ -z "$3" ] || _tb_keep "$3" "$4"; } && true >"$_tb_k/ready"; then
+	if { [ -d "$_tb_k" ] || mkdir "$_tb_k"; } && { [ -z "$2" ] || _tb_before; } && { [ -z "$3" ] || _tb_keep "$3" "$4"; } &&
+		true >"$_tb_k/ready"; then
 		return 0
 	fi 2>/dev/null
 	_tb_s=keep
 	return 1
+}
+
+_tb_before() {
+	printf '%s' "$_tb_look" >"$_tb_k/look" && _tb_state "$_tb_look" >"$_tb_k/prior"
 }
 
 # Keeps a path in the entry's directory. $1: plain, follow, deep (with everything below it); $2: the path.
@@ -181,7 +187,10 @@ _tb_wait() {
 # $1: path, $2: mode, $3: owner:group, $4: command that checks "$_tb_t", $5: staged content, $6: name of a backup.
 _tb_put() {
 	umask 077
-	_tb_p=$1
+	case $1 in
+	/*) _tb_p=$1 ;;
+	*) _tb_p=$PWD/$1 ;;
+	esac
 	if [ -h "$1" ]; then _tb_p=$(readlink -f -- "$1") || _tb_sorry "the link $1 leads nowhere"; fi
 	_tb_d=${_tb_p%/*}/
 	[ -d "$_tb_d" ] || _tb_sorry "the directory $_tb_d does not exist"
@@ -302,8 +311,10 @@ _tb_undo() {
 		_tb_drop "$1" "never $4" "$5"
 		return
 	fi
-	if [ -n "$2" ]; then
-		_tb_x=$(_tb_state "$2")
+	_tb_look=$2
+	[ ! -s "$_tb_k/look" ] || _tb_look=$(cat "$_tb_k/look")
+	if [ -n "$_tb_look" ]; then
+		_tb_x=$(_tb_state "$_tb_look")
 		# The look does not see what is below a directory.
 		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ]; then
 			_tb_drop "$1" already "$5"
@@ -314,7 +325,7 @@ _tb_undo() {
 		fi
 	fi
 	if _tb_retrace "$3" "$4"; then
-		if [ -n "$2" ] && [ "$(_tb_state "$2")" != "$(cat "$_tb_k/prior")" ]; then
+		if [ -n "$_tb_look" ] && [ "$(_tb_state "$_tb_look")" != "$(cat "$_tb_k/prior")" ]; then
 			_tb_tell U "$1" "failed it was taken back, but it is not as it was before"
 		else
 			_tb_drop "$1" back "$5"

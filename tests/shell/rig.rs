@@ -122,8 +122,7 @@ impl Rig {
     }
 
     pub async fn next(&mut self) -> Answer {
-        let answer = tokio::time::timeout(Duration::from_secs(60), self.answers.recv()).await;
-        answer.expect("the host is silent").expect("the host is gone").1
+        tokio::time::timeout(Duration::from_secs(60), self.answers.recv()).await.unwrap().unwrap().1
     }
 
     pub async fn apply(&mut self, parts: Vec<Part>) -> Vec<Answer> {
@@ -247,4 +246,10 @@ pub fn ran(answers: &[Answer]) -> &Ran {
         Some(Answer::Did { ran, .. } | Answer::Failed { ran, .. }) => &ran[0],
         _ => panic!("nothing ran: {answers:?}"),
     }
+}
+
+/// Shell text that prints how many processes have a command line that begins so.
+pub fn running(command: &str) -> String {
+    let each = "for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$p; echo; done 2>/dev/null";
+    format!("{each} | grep -c '^{command}'")
 }

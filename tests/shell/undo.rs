@@ -309,3 +309,37 @@ async fn a_journal_that_was_cut_short_is_mended() {
         forget(&mut rig).await;
     }
 }
+
+#[tokio::test]
+async fn one_user_under_two_names_has_one_journal() {
+    let mut rig = Rig::new().await;
+    let file = |name: &str| put(write(&rig.path(name), "x"));
+    let one = vec![part(1, vec![planned(1, file("one"))])];
+    let two = vec![part(1, vec![planned(1, file("two"))])];
+    let more = vec![part(1, vec![Planned { step: file("two"), entry: Some(Kept::Known(1)) }])];
+    for (user, parts) in [(None, one), (Some("tester".to_string()), two), (Some("tester".to_string()), more)] {
+        let stream = tbctl::remote::order::Stream { user, parts, ..Default::default() };
+        assert_eq!(short(&rig.order(Order::Apply(stream)).await), ["1 did 0"]);
+    }
+    let entries = journal(&mut rig).await.entries;
+    assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(undo(&mut rig, entries, false).await, ["2 Back", "1 Back"]);
+    forget(&mut rig).await;
+}
+
+#[tokio::test]
+async fn the_look_is_the_one_of_the_first_time() {
+    let mut rig = Rig::new().await;
+    let (path, root) = (rig.path("link"), rig.dir.path().join("root"));
+    fs::write(rig.path("real"), "first\n").unwrap();
+    std::os::unix::fs::symlink("real", &path).unwrap();
+    let before = tree(&root);
+    let step = put(write(&path, "through\n"));
+    let mut entry = tbctl::remote::stream::entry(1, &step, "task", "run").unwrap();
+    // As whoever makes entries may have it: not followed, so that it cannot see the change.
+    entry.look = Some(tbctl::remote::stream::look_text(&Look::Path { path, follow: false }));
+    rig.apply(vec![part(1, vec![Planned { step, entry: Some(Kept::New(entry)) }])]).await;
+    let entries = journal(&mut rig).await.entries;
+    assert_eq!(undo(&mut rig, entries, false).await, ["1 Back"]);
+    assert_eq!(tree(&root), before);
+}
