@@ -1,0 +1,81 @@
+//! Where a run is shown: lines and live rows on a terminal, plain lines in a pipe, or JSON.
+//!
+//! The only place of `ui` that writes. Everything passes the redactor.
+
+use std::io;
+use std::io::Write;
+
+use crate::event::Event;
+use crate::event::Mode;
+use crate::event::Run;
+use crate::event::What;
+use crate::secret::Redactor;
+use crate::ui::lines;
+use crate::ui::live::Live;
+use crate::ui::look::Look;
+use crate::ui::plan::Plan;
+use crate::ui::recap;
+
+/// In which form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    Text(Look),
+    /// One event a line.
+    Json,
+}
+
+/// The audience of a run's events.
+pub struct Screen {
+    form: Form,
+    redactor: Redactor,
+    out: Box<dyn Write + Send>,
+    live: Option<Live>,
+    plan: Plan,
+    /// Nobody reads any more; the run goes on in silence.
+    deaf: bool,
+}
+
+impl Screen {
+    pub fn new(form: Form, redactor: &Redactor, out: Box<dyn Write + Send>, live: Option<Live>) -> Screen {
+        Screen { form, redactor: redactor.clone(), out, live, plan: Plan::default(), deaf: false }
+    }
+
+    /// Shows one event. `run` is the state after it.
+    pub fn see(&mut self, event: &Event, run: &Run) {
+        let text = match &self.form {
+            Form::Json => serde_json::to_string(event).map(|line| line + "\n").unwrap_or_default(),
+            Form::Text(look) => text(event, run, look, &mut self.plan),
+        };
+        if matches!(event.what, What::RunEnded { .. }) {
+            self.live = None;
+        }
+        if let Some(live) = &self.live {
+            live.show(run);
+        }
+        if !text.is_empty() && !self.deaf {
+            let clean = self.redactor.clean(&text);
+            let out = &mut self.out;
+            let mut write = || out.write_all(clean.as_bytes()).and_then(|()| out.flush());
+            let written = match &self.live {
+                Some(live) => live.over(write),
+                None => write(),
+            };
+            self.deaf = written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        }
+    }
+}
+
+/// What one event adds to the text.
+fn text(event: &Event, run: &Run, look: &Look, plan: &mut Plan) -> String {
+    let planning = run.mode == Some(Mode::Plan);
+    if let (What::NodeEnded { node, place, ended }, true) = (&event.what, planning) {
+        plan.add(*node, place, ended);
+    }
+    match &event.what {
+        What::RunEnded { .. } => {
+            let steps = if planning { plan.text(look) } else { String::new() };
+            steps + &recap::recap(run, plan.without_way_back(), look)
+        }
+        _ => lines::lines(event, run, look),
+    }
+}
