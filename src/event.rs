@@ -35,6 +35,8 @@ pub enum What {
     HostUp {
         host: String,
         peer: String,
+        // The event's own time is `seconds` in JSON; a second key of that name would hide it.
+        #[serde(rename = "took")]
         seconds: f64,
     },
     HostLost {
@@ -78,6 +80,7 @@ pub enum What {
     },
     Interrupted,
     RunEnded {
+        #[serde(rename = "took")]
         seconds: f64,
         trips: BTreeMap<String, u64>,
     },

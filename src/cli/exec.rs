@@ -3,7 +3,6 @@
 //! Each host gets one connection and one command; nothing is kept and nothing can be taken back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -20,6 +19,7 @@ use crate::cli::console::Stop;
 use crate::cli::load;
 use crate::cli::load::Playbooks;
 use crate::cli::reach;
+use crate::cli::run;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::diag::Span;
@@ -74,13 +74,9 @@ pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
     let hosts = hosts(console, &project, which)?;
     let mut ways = reach::ways(console, &project, &loaded.templates)?;
     let settings = reach::settings(console, &project.config, &args.connection)?;
-    let targets = hosts.iter().filter_map(|host| ways.targets.shift_remove(host)).collect();
+    let targets = hosts.iter().filter_map(|host| Some(ways.shift_remove(host)?.target)).collect();
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
-    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::new)?;
-    let code = runtime.block_on(everywhere(console, targets, settings, ask, command(&args.command)));
-    // A question at the terminal cannot be called back; the process ends without its answer.
-    runtime.shutdown_timeout(Duration::ZERO);
-    code
+    run::wait(everywhere(console, targets, settings, ask, command(&args.command)))?
 }
 
 /// The inventory and the pattern.

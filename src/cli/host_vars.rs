@@ -1,6 +1,6 @@
 //! What the inventory and `-e` say of one host, for templates in connection variables.
 //!
-//! Knows what is written down only: no facts, no registers, no variables of plays.
+//! Knows what is written down only: no facts, no registers.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
+use crate::diag::Diagnostic;
 use crate::diag::Source;
 use crate::lang::inventory::Beside;
 use crate::lang::lookup::Files;
@@ -28,7 +29,26 @@ pub(super) struct HostVars {
 }
 
 impl HostVars {
-    /// As written; extra variables are the strongest.
+    /// As written; extra variables are the strongest, then those of the plays. Plays that do not agree are a fault, since a
+    /// host is reached once.
+    pub(super) fn of_plays(&self, name: &str) -> Result<Option<Arc<Node>>, Diagnostic> {
+        if self.project.extra_vars.iter().any(|(key, _)| key.name == name) {
+            return Ok(self.node(name));
+        }
+        let plays = self.project.plays.iter().filter(|play| play.hosts.contains(&self.host));
+        let said = plays.map(|play| play.vars.iter().find(|(key, _)| key.name == name).map(|(_, node)| node));
+        let said: Vec<Option<&Node>> = said.collect();
+        let Some(first) = said.iter().find_map(|node| *node) else { return Ok(self.node(name)) };
+        match said.iter().all(|node| node.is_some_and(|node| node.to_value() == first.to_value())) {
+            true => Ok(Some(Arc::new(first.clone()))),
+            false => {
+                let text = format!("plays that differ in `{name}` are unsupported: `{}` is reached once", self.host);
+                Err(Diagnostic::error(text).at(&first.span).help("write it into the inventory"))
+            }
+        }
+    }
+
+    /// As the inventory has it; extra variables are the strongest.
     pub(super) fn node(&self, name: &str) -> Option<Arc<Node>> {
         let extra = self.project.extra_vars.iter().find(|(key, _)| key.name == name);
         let layers = self.project.inventory.layers(&self.host, &self.beside);

@@ -3,10 +3,12 @@
 //! Exit codes: 0 well, 1 the user's text (or what tbctl needs) is wrong, 2 a task failed, 4 a host was not reached,
 //! 130 ended by Ctrl-C, 101 a bug.
 
+mod apply;
 mod args;
 mod ask;
 mod check;
 mod console;
+mod destroy;
 mod doc;
 mod exec;
 mod graph;
@@ -14,7 +16,10 @@ mod host_vars;
 mod inventory;
 mod lab;
 mod load;
+mod plan;
 mod reach;
+mod run;
+mod show;
 mod ssh_args;
 mod trace;
 
@@ -55,6 +60,9 @@ Exit codes: 0 well, 1 something is written wrong, 2 a task failed,
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Plan(plan::Args),
+    Apply(Box<apply::Args>),
+    Destroy(destroy::Args),
     Check(check::Args),
     Graph(graph::Args),
     Inventory(inventory::Args),
@@ -78,6 +86,9 @@ pub fn main() -> ExitCode {
     let pause = Pause::default();
     trace::start(cli.verbose, &console.redactor, &pause);
     let done = match &cli.command {
+        Command::Plan(args) => plan::run(&console, &pause, args),
+        Command::Apply(args) => apply::run(&console, &pause, args),
+        Command::Destroy(args) => destroy::run(&console, &pause, args),
         Command::Check(args) => check::run(&console, args),
         Command::Graph(args) => graph::run(&console, args),
         Command::Inventory(args) => inventory::run(&console, args),

@@ -2,7 +2,6 @@
 //!
 //! Makes [`Target`]s; opens no connection.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,38 +69,45 @@ fn login() -> Option<String> {
     None
 }
 
-/// The ways to hosts, by their names in the inventory, and the lab that is used.
-#[derive(Debug, Default)]
-pub(super) struct Ways {
-    pub(super) targets: IndexMap<String, Target>,
-    /// Whether some of the hosts are the lab's.
-    pub(super) in_lab: bool,
+/// The way to one host, and the password for `sudo` there, if it has its own.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) target: Target,
+    pub(super) become_password: Option<Secret<String>>,
+}
+
+/// The ways to hosts, by their names in the inventory.
+pub(super) type Ways = IndexMap<String, Way>;
+
+/// Where the controller keeps what belongs to a testbed: its keys.
+pub(super) fn store(testbed: &str) -> PathBuf {
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    data.unwrap_or_else(|| home("~/.local/share")).join("tbctl").join(testbed)
 }
 
 /// The ways to all hosts of the inventory, `localhost` included.
 pub(super) fn ways(console: &Console, project: &Arc<Project>, templates: &Templates) -> Result<Ways, Stop> {
-    let lab = lab::access(&project.inventory.testbed)?.unwrap_or_default().into_iter().collect();
+    let lab = lab::access(&project.inventory.testbed)?.unwrap_or_default();
     let beside = project.plays.first().map(|play| play.beside.clone()).unwrap_or_default();
     let mut faults = Diagnostics::default();
-    let mut ways = Ways::default();
+    let (mut ways, mut used) = (Ways::default(), false);
     let names = project.inventory.hosts.keys().map(String::as_str);
     let implicit = ["localhost", "127.0.0.1", "::1"].into_iter();
     for name in names.chain(implicit.filter(|name| !project.inventory.hosts.contains_key(*name))) {
         let vars = HostVars { project: project.clone(), beside: beside.clone(), host: name.to_string() };
         let mut host = Host { name, scope: Arc::new(vars.clone()), vars, templates, faults: &mut faults };
         let target = host.target(&console.redactor);
-        let target = match BTreeMap::get(&lab, name) {
+        let become_password = host.secret("ansible_become_password", &console.redactor);
+        let access = lab.iter().find(|(known, _)| known == name).map(|(_, access)| access);
+        used |= access.is_some();
+        let target = match access {
             Some(access) => in_lab(target, access),
             None => target,
         };
-        ways.in_lab |= lab.contains_key(name);
-        ways.targets.insert(name.to_string(), target);
+        ways.insert(name.to_string(), Way { target, become_password });
     }
-    if faults.has_errors() {
-        return Err(faults.into());
-    }
-    console.faults(&faults);
-    if ways.in_lab {
+    load::settle(console, faults)?;
+    if used {
         let testbed = &project.inventory.testbed;
         console.note(&format!("the lab of `{testbed}` is up: its hosts are reached there"));
     }
@@ -139,10 +145,7 @@ impl Host<'_> {
         let project = self.vars.project.clone();
         let config = &project.config;
         let args = self.ssh_args();
-        let password = self.text("ansible_password").map(|(text, _)| text);
-        if let Some(password) = &password {
-            redactor.hide(password);
-        }
+        let password = self.secret("ansible_password", redactor);
         let key = self.text("ansible_ssh_private_key_file").map(|(path, _)| home(&path));
         let mut keys: Vec<PathBuf> = args.keys.clone();
         keys.extend(key.or_else(|| config.private_key_file.clone().filter(|_| args.keys.is_empty())));
@@ -155,7 +158,7 @@ impl Host<'_> {
             port: self.port().or(args.port).or(config.remote_port),
             user: user.or_else(|| self.of_plays("remote_user")).or_else(|| config.remote_user.clone()),
             keys,
-            password: password.map(Secret::new),
+            password,
             jump: self.text("ansible_ssh_jump").map(|(text, _)| text).or(args.jump),
             known_hosts: args.known_hosts,
             timeout: seconds.map(Duration::from_secs).or(args.timeout),
@@ -163,8 +166,21 @@ impl Host<'_> {
         }
     }
 
+    /// A password; never shown from now on.
+    fn secret(&mut self, name: &str, redactor: &Redactor) -> Option<Secret<String>> {
+        let (text, _) = self.text(name)?;
+        redactor.hide(&text);
+        Some(Secret::new(text))
+    }
+
     fn node(&mut self, name: &str) -> Option<Node> {
-        let node = self.vars.node(name)?;
+        let node = match self.vars.of_plays(name) {
+            Ok(node) => node?,
+            Err(fault) => {
+                self.faults.push(fault);
+                return None;
+            }
+        };
         match self.templates.render_unless_omitted(&node, &self.scope) {
             Ok(node) => node.filter(|node| !node.is_null()),
             Err(Fault::Error(fault)) => {

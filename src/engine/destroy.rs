@@ -25,6 +25,9 @@ use crate::remote::order::As;
 use crate::remote::order::Order;
 use crate::remote::order::Way;
 
+/// What [`What::Undone`] begins with when an entry is still there though it should not be.
+pub const FAILED: &str = "could not be taken back";
+
 /// What one host remembers, by user.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
@@ -33,6 +36,8 @@ pub struct Memory {
     /// Why the host could not be asked.
     pub lost: Option<String>,
     pub help: Option<String>,
+    /// Why root's journal could not be read, on a host that is there.
+    pub refused: Option<String>,
 }
 
 impl Memory {
@@ -76,10 +81,16 @@ pub async fn survey(workers: Vec<Worker>, root: bool) -> Survey {
         let Some((index, answer)) = answers.recv().await else { break };
         match answer {
             Answer::Journal { user, journal: Ok(journal) } => {
-                hosts[index].journals.insert(user, journal);
+                // Whoever logs in as root has one journal under two names.
+                if !hosts[index].journals.values().any(|known| *known == journal) {
+                    hosts[index].journals.insert(user, journal);
+                }
             }
             Answer::Journal { journal: Err(damage), .. } => hosts[index].lost = Some(damage.0),
-            Answer::Probed(_) => open -= 1,
+            Answer::Probed(answers) => {
+                hosts[index].refused = answers.into_iter().nth(1).and_then(Result::err);
+                open -= 1;
+            }
             Answer::Lost { why, .. } => {
                 hosts[index].lost = Some(why.message);
                 hosts[index].help = why.help;
@@ -181,7 +192,7 @@ fn told(host: &Memory, seq: u32, how: &Way) -> Option<What> {
         Way::Already => ("was as before already".to_string(), false),
         Way::Changed => ("changed by somebody since: left alone; --force takes it back".to_string(), true),
         Way::Never(why) => (format!("no way back: {why}"), true),
-        Way::Failed(why) => (format!("could not be taken back: {why}"), true),
+        Way::Failed(why) => (format!("{FAILED}: {why}"), true),
     };
     let what = entry.resource.clone().unwrap_or_else(|| entry.what.clone());
     Some(What::Undone { host: host.name.clone(), what, how: text, kept })

@@ -60,7 +60,7 @@ pub fn lines(event: &Event, run: &Run, look: &Look) -> String {
         }
         What::Warned { host, text } => match host {
             Some(host) => line("warning", Tone::Change, host, text, run, look),
-            None => labelled("warning: ", text, 0, look.width),
+            None => labelled("warning:", text, 0, look.width),
         },
         What::Interrupted => "interrupted: what runs now ends first, nothing else is begun\n".into(),
         _ => String::new(),
@@ -193,6 +193,7 @@ fn message(result: Option<&Value>, look: &Look) -> String {
             }
             ("msg", value) => out += &structure(value, look),
             (name, Value::String(text)) => out += &labelled(&format!("{name}:"), text, 2, look.width),
+            (name, Value::Null | Value::Bool(_) | Value::Number(_)) => out += &format!("  {name}: {value}\n"),
             (name, value) => {
                 out += &format!("  {name}:\n");
                 out += &structure(value, look);

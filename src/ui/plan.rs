@@ -1,7 +1,7 @@
 //! A plan as text: by task, with the hosts that have the same steps side by side.
 //!
-//! Collects ends of nodes, says all of it when the run is over. `+` comes into being, `-` goes, `~` changes, `?` is known
-//! only after apply.
+//! Collects ends of nodes, says all of it when the run is over. `+` comes into being, `-` goes, `~` changes, `?` runs, or is
+//! known, only with the apply.
 
 use std::collections::BTreeMap;
 
@@ -56,12 +56,11 @@ impl Plan {
         let lines = match &ended.outcome {
             Outcome::Changed if ended.steps.is_empty() => vec![Line { sign: '~', step: plain("run it") }],
             Outcome::Changed => ended.steps.iter().map(|step| Line { sign: sign(step), step: step.clone() }).collect(),
-            Outcome::Unknown(why) => {
-                let known: Vec<Line> =
-                    ended.steps.iter().map(|step| Line { sign: sign(step), step: step.clone() }).collect();
-                let why = Line { sign: '?', step: plain(&format!("known after apply: {}", one_line(why))) };
-                known.into_iter().chain([why]).collect()
+            // It would run; what comes of it shows only then.
+            Outcome::Unknown(_) if !ended.steps.is_empty() => {
+                ended.steps.iter().map(|step| Line { sign: '?', step: step.clone() }).collect()
             }
+            Outcome::Unknown(why) => vec![Line { sign: '?', step: plain(&after(why)) }],
             Outcome::Same | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Unreached(_) => return,
         };
         self.never += lines.iter().filter(|line| line.step.never.is_some()).count();
@@ -89,6 +88,13 @@ impl Plan {
     pub fn text(&self, look: &Look) -> String {
         self.tasks.values().map(|task| task.text(look)).collect()
     }
+}
+
+/// Why something is not known, once.
+fn after(why: &str) -> String {
+    let why = one_line(why);
+    let why = why.strip_prefix("known after apply").unwrap_or(&why).trim_start_matches([':', ' ']);
+    if why.is_empty() { "known after apply".into() } else { format!("known after apply: {why}") }
 }
 
 fn plain(what: &str) -> Shown {

@@ -8,6 +8,7 @@ use crate::ui::look::Look;
 use crate::ui::look::Tone;
 use crate::ui::look::columns;
 use crate::ui::look::count;
+use crate::ui::look::cut;
 use crate::ui::look::labelled;
 use crate::ui::look::one_line;
 use crate::ui::look::pad;
@@ -29,11 +30,19 @@ pub fn recap(run: &Run, never: usize, look: &Look) -> String {
         out += "interrupted: not everything was done\n";
     }
     let text = match run.mode {
-        Some(Mode::Plan) => plan(run, never),
+        Some(Mode::Plan) => plan(run),
         Some(Mode::Destroy) => destroy(run),
         Some(Mode::Apply) | None => apply(run),
     };
-    for line in wrap(&format!("{text}; {}", cost(run)), look.width) {
+    let (cost, whole) = (cost(run), format!("{text}; {}", cost(run)));
+    let apart = never > 0 || columns(&whole) > look.width;
+    match never {
+        0 if apart => out += &format!("{cost}\n"),
+        0 => {}
+        _ => out += &format!("{} with no way back; {cost}\n", count(never, "step")),
+    }
+    let last = if apart { text } else { whole };
+    for line in wrap(&last, look.width) {
         out += &(look.paint(Tone::Bold, &line) + "\n");
     }
     out
@@ -96,7 +105,8 @@ fn failures(run: &Run, look: &Look) -> String {
     for (place, failure) in run.failures.iter().take(FAILURES) {
         let why = failure.message.lines().next().unwrap_or_default();
         let text = format!("{}: {} ({}): {why}", place.host, one_line(&place.task), place.at);
-        out += &labelled("failed:", &text, 0, look.width);
+        let text = cut(&one_line(&text), look.width.saturating_sub(8));
+        out += &format!("{} {text}\n", look.paint(Tone::Bad, "failed:"));
     }
     match run.failures.len().checked_sub(FAILURES) {
         Some(more @ 1..) => out + &format!("failed: {more} more\n"),
@@ -113,16 +123,11 @@ fn lost(run: &Run, look: &Look) -> String {
     }
 }
 
-fn plan(run: &Run, never: usize) -> String {
+fn plan(run: &Run) -> String {
     let changed = sum(run, |counts| counts.changed);
     let unknown = sum(run, |counts| counts.unknown);
     let same = sum(run, |counts| counts.ok).saturating_sub(changed);
-    let mut text = format!("plan: {changed} to change, {unknown} known after apply, {same} right already");
-    text += &extras(run);
-    if never > 0 {
-        text += &format!(", {never} with no way back");
-    }
-    text
+    format!("plan: {changed} to change, {unknown} known after apply, {same} right already{}", extras(run))
 }
 
 fn apply(run: &Run) -> String {

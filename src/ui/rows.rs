@@ -58,7 +58,11 @@ impl View {
             nodes: run.nodes,
             ended: run.ended + run.hosts.values().map(|host| (host.undone + host.kept) as usize).sum::<usize>(),
             hosts: run.hosts.len(),
-            coming: run.hosts.values().filter(|host| !host.up && host.lost.is_none()).count(),
+            // A destroy begins with hosts that were asked already.
+            coming: match run.mode {
+                Some(Mode::Destroy) => 0,
+                _ => run.hosts.values().filter(|host| !host.up && host.lost.is_none()).count(),
+            },
             lost: run.hosts.values().filter(|host| host.lost.is_some()).count(),
             failed: run.failures.len(),
             interrupted: run.interrupted,

@@ -30,6 +30,8 @@ pub struct Screen {
     redactor: Redactor,
     out: Box<dyn Write + Send>,
     live: Option<Live>,
+    /// Folded from what was redacted: rows and recaps have no other source.
+    run: Run,
     plan: Plan,
     /// Nobody reads any more; the run goes on in silence.
     deaf: bool,
@@ -37,20 +39,25 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(form: Form, redactor: &Redactor, out: Box<dyn Write + Send>, live: Option<Live>) -> Screen {
-        Screen { form, redactor: redactor.clone(), out, live, plan: Plan::default(), deaf: false }
+        Screen { form, redactor: redactor.clone(), out, live, run: Run::default(), plan: Plan::default(), deaf: false }
     }
 
-    /// Shows one event. `run` is the state after it.
-    pub fn see(&mut self, event: &Event, run: &Run) {
+    /// Shows one event.
+    pub fn see(&mut self, event: &Event) {
+        // Before anything is wrapped or cut: half a secret would not be found.
+        let json = self.redactor.clean(&serde_json::to_string(event).unwrap_or_default());
+        let clean = serde_json::from_str(&json);
+        let event = clean.as_ref().unwrap_or(event);
+        self.run.fold(event);
         let text = match &self.form {
-            Form::Json => serde_json::to_string(event).map(|line| line + "\n").unwrap_or_default(),
-            Form::Text(look) => text(event, run, look, &mut self.plan),
+            Form::Json => json + "\n",
+            Form::Text(look) => text(event, &self.run, look, &mut self.plan),
         };
         if matches!(event.what, What::RunEnded { .. }) {
             self.live = None;
         }
         if let Some(live) = &self.live {
-            live.show(run);
+            live.show(&self.run);
         }
         if !text.is_empty() && !self.deaf {
             let clean = self.redactor.clean(&text);

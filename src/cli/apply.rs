@@ -1,0 +1,38 @@
+//! `tbctl apply`: makes the hosts as the playbooks say.
+
+use crate::cli::console::Console;
+use crate::cli::console::Done;
+use crate::cli::run;
+use crate::cli::run::Options;
+use crate::event::Mode;
+use crate::ui::live::Pause;
+
+/// Make the hosts as the playbooks say
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// Change nothing: the same as plan
+    #[arg(short = 'C', long, help_heading = "Run")]
+    check: bool,
+
+    /// Taken for scripts' sake: apply never asks
+    #[arg(short, long, help_heading = "Run")]
+    yes: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tbctl apply hosts.yml site.yml
+  tbctl apply hosts.yml site.yml -l 'web:!web3' --tags config --diff
+  tbctl apply -i hosts.yml base.yml site.yml -u admin -b -K
+  tbctl apply hosts.yml site.yml --json > events.jsonl
+
+Exit codes: 0 well, 1 something is written wrong, 2 a task failed,
+4 a host was not reached, 130 ended by Ctrl-C.";
+
+pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
+    run::run(console, pause, &args.options, if args.check { Mode::Plan } else { Mode::Apply })
+}

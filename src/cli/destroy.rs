@@ -1,0 +1,193 @@
+//! `tbctl destroy`: gives the hosts back as they were before the first apply.
+//!
+//! What is to be done comes from the hosts' own journals; it is shown, and asked about, before anything happens.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::cli::args::Connection;
+use crate::cli::args::Running;
+use crate::cli::args::Sources;
+use crate::cli::ask::Person;
+use crate::cli::console::Console;
+use crate::cli::console::Done;
+use crate::cli::console::INTERRUPTED;
+use crate::cli::console::Stop;
+use crate::cli::console::WRONG;
+use crate::cli::load;
+use crate::cli::load::Playbooks;
+use crate::cli::reach;
+use crate::cli::run;
+use crate::cli::run::Crew;
+use crate::cli::show;
+use crate::diag::Diagnostic;
+use crate::diag::Diagnostics;
+use crate::diag::Span;
+use crate::engine::destroy;
+use crate::engine::destroy::Memory;
+use crate::engine::destroy::Survey;
+use crate::event::What;
+use crate::lang::pattern;
+use crate::lang::project::Project;
+use crate::remote::Ask;
+use crate::remote::host::Worker;
+use crate::ui::live::Pause;
+use crate::ui::look;
+use crate::ui::look::count;
+use crate::ui::look::labelled;
+
+/// Give the hosts back as they were before the first apply
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The inventory; playbooks are not needed
+    #[arg(value_name = "INVENTORY")]
+    files: Vec<String>,
+
+    /// The same, as Ansible writes it; may be repeated
+    #[arg(short, long, value_name = "INVENTORY")]
+    inventory: Vec<String>,
+
+    /// Variables: k=v, YAML or JSON, @file; may be repeated
+    #[arg(short, long, value_name = "VARS")]
+    extra_vars: Vec<String>,
+
+    /// Only these hosts: patterns
+    #[arg(short, long, value_name = "PATTERN")]
+    limit: Option<String>,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Take back also what somebody changed since
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(flatten)]
+    running: Running,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tbctl destroy hosts.yml              Shows what it will do, and asks
+  tbctl destroy hosts.yml -l web3 --yes
+  tbctl destroy hosts.yml --force      Even what was changed by hand since";
+
+pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
+    let sources = Sources {
+        files: args.files.clone(),
+        inventory: args.inventory.clone(),
+        extra_vars: args.extra_vars.clone(),
+        limit: args.limit.clone(),
+    };
+    let loaded = load::load(console, &sources, Some(&args.connection), Playbooks::None)?;
+    let project = Arc::new(loaded.project);
+    let hosts = hosts(console, &project, args.limit.as_deref())?;
+    let ways = reach::ways(console, &project, &loaded.templates)?;
+    let settings = reach::settings(console, &project.config, &args.connection)?;
+    let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
+    let testbed = project.inventory.testbed.clone();
+    let password = run::password(&project.config, &*ask)?;
+    let crew = Crew { settings, ask: ask.clone(), testbed: testbed.clone(), run: run::run_id(), password };
+    let workers = crew.workers(&hosts, &ways)?;
+    run::wait(give_back(console, pause, args, workers, testbed, ask))?
+}
+
+/// The hosts of the limit; without one, all.
+fn hosts(console: &Console, project: &Project, limit: Option<&str>) -> Result<Vec<String>, Stop> {
+    let mut faults = Diagnostics::default();
+    let all = limit.unwrap_or("all");
+    let parts = pattern::split(all, &Span::synthetic("--limit", all));
+    let hosts = pattern::hosts(&parts, &project.inventory, &mut faults);
+    if hosts.is_empty() && !faults.has_errors() {
+        faults.push(Diagnostic::error("the inventory has no hosts"));
+    }
+    load::settle(console, faults)?;
+    Ok(hosts)
+}
+
+async fn give_back(
+    console: &Console,
+    pause: &Pause,
+    args: &Args,
+    workers: Vec<Worker>,
+    testbed: String,
+    ask: Arc<dyn Ask>,
+) -> Done {
+    let mut interrupts = run::interrupts()?;
+    console.note(&format!("asking {} what is to be taken back", count(workers.len(), "host")));
+    let survey = tokio::select! {
+        survey = destroy::survey(workers, true) => survey,
+        _ = interrupts.recv() => return Ok(INTERRUPTED),
+    };
+    if let Some(code) = prepare(console, args, &survey, &testbed) {
+        survey.leave().await;
+        return Ok(code);
+    }
+    if !args.yes {
+        let question = format!("take all of this back on testbed `{testbed}`?");
+        let answer = tokio::task::spawn_blocking(move || ask.confirm(&question));
+        let agreed = tokio::select! {
+            answer = answer => answer.unwrap_or(false),
+            _ = interrupts.recv() => return Ok(INTERRUPTED),
+        };
+        if !agreed {
+            console.note("nothing was done; `--yes` does it without asking");
+            survey.leave().await;
+            return Ok(WRONG);
+        }
+    }
+    let mut screen = show::screen(console, pause, &args.running);
+    let mut failed: HashSet<String> = HashSet::new();
+    let run = survey
+        .undo(testbed, args.force, interrupts, &mut |event, _| {
+            if let What::Undone { host, how, kept: true, .. } = &event.what
+                && how.starts_with(destroy::FAILED)
+            {
+                failed.insert(host.clone());
+            }
+            screen.see(event);
+        })
+        .await;
+    Ok(if failed.is_empty() || run.interrupted { run::code(&run) } else { 2 })
+}
+
+/// Shows what would be taken back; a code if there is nothing to go on with.
+fn prepare(console: &Console, args: &Args, survey: &Survey, testbed: &str) -> Option<u8> {
+    let mut entries = 0;
+    for host in &survey.hosts {
+        let text = preview(host);
+        entries += host.entries().len();
+        if let Some(why) = &host.refused {
+            let text = format!("{}: what was done there as root is not known: {why}", host.name);
+            console.note(labelled("warning:", &text, 0, look::WIDTH).trim_end());
+        }
+        if !text.is_empty() && !args.yes {
+            console.note(text.trim_end());
+        }
+    }
+    let lost = survey.hosts.iter().any(|host| host.lost.is_some());
+    if entries > 0 || args.yes {
+        return None;
+    }
+    console.note(&format!("testbed `{testbed}`: nothing to take back"));
+    Some(if lost { 4 } else { 0 })
+}
+
+/// What would be done on one host.
+fn preview(host: &Memory) -> String {
+    let mut out = String::new();
+    if let Some(why) = &host.lost {
+        out += &labelled("why ", why, 2, look::WIDTH);
+        out += &host.help.as_ref().map(|help| labelled("help", help, 2, look::WIDTH)).unwrap_or_default();
+        return format!("{}: not reached\n{out}", host.name);
+    }
+    for (_, entry) in host.entries() {
+        out += &labelled("-", &look::one_line(&destroy::shown(entry)), 2, look::WIDTH);
+    }
+    if out.is_empty() { out } else { format!("{}\n{out}", host.name) }
+}

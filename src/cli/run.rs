@@ -1,0 +1,181 @@
+//! `plan` and `apply`: one run over the hosts, shown on the screen. Wiring of the language, the graph, the engine and the
+//! display.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::cli::args::Connection;
+use crate::cli::args::Running;
+use crate::cli::args::Sources;
+use crate::cli::args::Tags;
+use crate::cli::ask::Person;
+use crate::cli::console::Console;
+use crate::cli::console::Done;
+use crate::cli::console::INTERRUPTED;
+use crate::cli::console::Stop;
+use crate::cli::load;
+use crate::cli::load::Loaded;
+use crate::cli::load::Playbooks;
+use crate::cli::reach;
+use crate::cli::reach::Ways;
+use crate::cli::show;
+use crate::engine::drive;
+use crate::engine::drive::Interrupts;
+use crate::engine::keys::Keys;
+use crate::engine::ready::Users;
+use crate::engine::schedule::Rules;
+use crate::engine::schedule::Schedule;
+use crate::engine::scope::Store;
+use crate::event::Mode;
+use crate::event::Run;
+use crate::graph::build;
+use crate::lang::config::Config;
+use crate::remote::Ask;
+use crate::remote::Settings;
+use crate::remote::Via;
+use crate::remote::host::Worker;
+use crate::remote::order::Manner;
+use crate::secret::Secret;
+use crate::ui::live::Pause;
+
+/// What `plan` and `apply` have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    sources: Sources,
+
+    #[command(flatten)]
+    tags: Tags,
+
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(flatten)]
+    running: Running,
+}
+
+/// Runs a plan or an apply to its end.
+pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mode) -> Done {
+    let connection = &options.connection;
+    if connection.forks.is_some() {
+        console.note("note: `--forks` means nothing here: all hosts are worked on at once");
+    }
+    let Loaded { project, files, templates, .. } =
+        load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
+    let graph = build::build(&project, &templates, &options.tags.choice())?;
+    let project = Arc::new(project);
+    let ways = reach::ways(console, &project, &templates)?;
+    let settings = reach::settings(console, &project.config, connection)?;
+    let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
+    let testbed = project.inventory.testbed.clone();
+    let (password, id) = (password(&project.config, &*ask)?, run_id());
+    let crew = Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), password };
+    let workers = crew.workers(&graph.hosts, &ways)?;
+    let users = Users {
+        escalate: project.config.r#become.unwrap_or(false),
+        become_user: project.config.become_user.clone(),
+        login: workers.iter().map(login).collect(),
+    };
+    let plan = mode == Mode::Plan;
+    let mut store = Store::new(project, Arc::new(graph), Arc::new(templates), Arc::new(files), plan);
+    store.diff = options.running.diff;
+    store.environment = Arc::new(std::env::vars().collect());
+    store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
+    let window = options.running.window.and_then(|window| usize::try_from(window).ok());
+    let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id };
+    let schedule = Schedule::new(store, users, rules);
+    let mut screen = show::screen(console, pause, &options.running);
+    let run = wait(async {
+        let interrupts = interrupts()?;
+        Ok::<_, Stop>(drive::run(schedule, workers, testbed, interrupts, &mut |event, _| screen.see(event)).await)
+    })??;
+    Ok(code(&run))
+}
+
+/// What all hosts' actors have in common.
+pub(super) struct Crew {
+    pub(super) settings: Settings,
+    pub(super) ask: Arc<dyn Ask>,
+    pub(super) testbed: String,
+    pub(super) run: String,
+    pub(super) password: Option<Secret<String>>,
+}
+
+impl Crew {
+    /// One worker for each host, in order.
+    pub(super) fn workers(&self, hosts: &[String], ways: &Ways) -> Result<Vec<Worker>, Stop> {
+        let worker = |name: &String| {
+            let way = ways.get(name).ok_or_else(|| anyhow::anyhow!("the inventory has no host `{name}`"))?;
+            let password = way.become_password.clone().or_else(|| self.password.clone());
+            let manner = Manner { testbed: self.testbed.clone(), run: self.run.clone(), become_password: password };
+            Ok(Worker {
+                name: name.clone(),
+                target: way.target.clone(),
+                settings: self.settings.clone(),
+                ask: self.ask.clone(),
+                manner,
+            })
+        };
+        hosts.iter().map(worker).collect()
+    }
+}
+
+/// The password for becoming another user, asked for at once: `-K`.
+pub(super) fn password(config: &Config, ask: &dyn Ask) -> Result<Option<Secret<String>>, Stop> {
+    if config.become_ask_pass != Some(true) {
+        return Ok(None);
+    }
+    match ask.secret("BECOME password: ") {
+        Some(password) => Ok(Some(password)),
+        None => Err(anyhow::anyhow!("there is no terminal to ask for the BECOME password at").into()),
+    }
+}
+
+/// Who logs in to a host, if that is known before.
+pub(super) fn login(worker: &Worker) -> Option<String> {
+    match worker.target.via {
+        Via::Local => Some(worker.settings.local_user.clone()),
+        Via::Ssh => worker.target.user.clone(),
+    }
+}
+
+/// Names the run on the hosts: unique, and in order of time.
+pub(super) fn run_id() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:04x}", since.as_secs(), rand::random::<u16>())
+}
+
+/// Ctrl-C and SIGTERM, each time they come.
+pub(super) fn interrupts() -> Result<Interrupts, Stop> {
+    use tokio::signal::unix::SignalKind;
+    use tokio::signal::unix::signal;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signal = signal(kind).map_err(anyhow::Error::new)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                // After the run nobody listens.
+                let _ = sender.send(());
+            }
+        });
+    }
+    Ok(receiver)
+}
+
+/// Waits for a future on a runtime of its own. A question at the terminal that nobody answered does not hold the end up.
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> Result<T, Stop> {
+    let runtime = Runtime::new().map_err(anyhow::Error::new)?;
+    let done = runtime.block_on(future);
+    runtime.shutdown_timeout(Duration::ZERO);
+    Ok(done)
+}
+
+/// The exit code of a run.
+pub(super) fn code(run: &Run) -> u8 {
+    if run.interrupted { INTERRUPTED } else { run.exit_code() }
+}
