@@ -107,7 +107,7 @@ fn a_secret_is_hidden_wherever_a_line_breaks() {
     let secret = "correct horse battery staple";
     let text = fs::read_to_string("tests/ui/apply.jsonl").unwrap();
     for width in 20..120 {
-        let mut case = case(&text.replace("geheim-123", secret).replace("#>", &format!("#> width={width}")));
+        let case = case(&text.replace("geheim-123", secret).replace("#>", &format!("#> width={width}")));
         case.redactor.hide(secret);
         let paper = Paper::default();
         show(&case, Box::new(paper.clone()));

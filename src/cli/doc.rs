@@ -220,7 +220,9 @@ mod tests {
         for kind in modules::KINDS {
             let schema = serde_json::to_value((kind.schema)()).unwrap();
             let text = manual(kind, &schema);
-            let wide = text.lines().find(|line| line.chars().count() > WIDTH);
+            // Examples are shown as they are written.
+            let own = text.split("\nEXAMPLE\n").next().unwrap();
+            let wide = own.lines().find(|line| line.chars().count() > WIDTH);
             assert_eq!(wide, None, "{}", kind.name);
             assert!(!kind.summary.is_empty() && !kind.example.is_empty(), "{}", kind.name);
             for (name, about) in schema["properties"].as_object().into_iter().flatten() {

@@ -154,8 +154,8 @@ mod tests {
             rows,
             [
                 "apply site: 0/100 · 30 of 30 hosts busy · 2 min 10 s",
-                "  host29  a task with a name that is far too long for the width…  2 min 00 s",
-                "  host28  a task with a name that is far too long for the width…  2 min 00 s",
+                "  host29  a task with a name that is far too long for the width of…  2 min 00 s",
+                "  host28  a task with a name that is far too long for the width of…  2 min 00 s",
                 "  … and 28 more hosts",
             ]
         );
