@@ -1,11 +1,17 @@
 //! `tbctl check`: reads everything and says what is wrong, without touching a host.
 
+use std::sync::Arc;
+
 use crate::cli::args::Sources;
 use crate::cli::args::Tags;
 use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::load;
+use crate::cli::load::Loaded;
 use crate::cli::load::Playbooks;
+use crate::engine::precheck;
+use crate::engine::ready::Users;
+use crate::engine::scope::Store;
 use crate::graph::build;
 use crate::ui::look::count;
 
@@ -29,11 +35,14 @@ Examples:
 pub(super) fn run(console: &Console, args: &Args) -> Done {
     let loaded = load::load(console, &args.sources, None, Playbooks::Optional)?;
     let graph = build::build(&loaded.project, &loaded.templates, &args.tags.choice())?;
-    let hosts = loaded.project.inventory.hosts.len();
-    let mut text = format!("right: testbed {}, {}", loaded.project.inventory.testbed, count(hosts, "host"));
-    if loaded.playbooks > 0 {
-        text += &format!(", {}, {}", count(loaded.project.plays.len(), "play"), count(graph.nodes.len(), "node"));
+    let Loaded { project, files, templates, playbooks } = loaded;
+    let hosts = project.inventory.hosts.len();
+    let mut text = format!("right: testbed {}, {}", project.inventory.testbed, count(hosts, "host"));
+    if playbooks > 0 {
+        text += &format!(", {}, {}", count(project.plays.len(), "play"), count(graph.nodes.len(), "node"));
     }
+    let store = Store::new(Arc::new(project), Arc::new(graph), Arc::new(templates), Arc::new(files), true);
+    precheck::check(&store, &Users::default())?;
     console.data(&(text + "\n"))?;
     Ok(0)
 }

@@ -26,6 +26,7 @@ use crate::cli::show;
 use crate::engine::drive;
 use crate::engine::drive::Interrupts;
 use crate::engine::keys::Keys;
+use crate::engine::precheck;
 use crate::engine::ready::Users;
 use crate::engine::schedule::Rules;
 use crate::engine::schedule::Schedule;
@@ -85,6 +86,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     store.diff = options.running.diff;
     store.environment = Arc::new(std::env::vars().collect());
     store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
+    precheck::check(&store, &users)?;
     let window = options.running.window.and_then(|window| usize::try_from(window).ok());
     let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id };
     let schedule = Schedule::new(store, users, rules);

@@ -2,6 +2,8 @@
 //!
 //! It is the same rendering and decoding as in the run, with nothing known yet; what waits for a value is no fault.
 
+use std::sync::Arc;
+
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::engine::ready;
@@ -14,9 +16,10 @@ use crate::graph::Work;
 use crate::lang::task::Task;
 use crate::modules::Kind;
 
-/// All faults, in the order of the playbooks. The store must be that of a plan, so that nothing is made.
-pub fn faults(store: Store, users: &Users) -> Diagnostics {
-    let store = std::sync::Arc::new(store);
+/// All faults, in the order of the playbooks.
+pub fn check(store: &Store, users: &Users) -> Result<(), Diagnostics> {
+    // As in a plan: looking makes no keys.
+    let store = Arc::new(Store { plan: true, ..store.clone() });
     let mut faults = Diagnostics::default();
     for (id, node) in store.graph.nodes.iter().enumerate() {
         let Work::Task { task, kind } = &node.work else { continue };
@@ -39,10 +42,10 @@ pub fn faults(store: Store, users: &Users) -> Diagnostics {
             faults.push(fault.at(&task.span));
         }
     }
-    faults
+    faults.check(())
 }
 
-fn scope(store: &std::sync::Arc<Store>, id: NodeId) -> Scope {
+fn scope(store: &Arc<Store>, id: NodeId) -> Scope {
     let node = store.graph.node(id);
     Scope {
         store: store.clone(),
@@ -50,7 +53,7 @@ fn scope(store: &std::sync::Arc<Store>, id: NodeId) -> Scope {
         play: node.play,
         pos: node.pos.clone(),
         task: node.task().cloned(),
-        local: std::sync::Arc::default(),
+        local: Arc::default(),
     }
 }
 
