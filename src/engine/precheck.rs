@@ -19,7 +19,9 @@ use crate::modules::Kind;
 /// All faults, in the order of the playbooks.
 pub fn check(store: &Store, users: &Users) -> Result<(), Diagnostics> {
     // As in a plan: looking makes no keys.
-    let store = Arc::new(Store { plan: true, ..store.clone() });
+    let mut store = store.clone();
+    store.plan = true;
+    let store = Arc::new(store);
     let mut faults = Diagnostics::default();
     for (id, node) in store.graph.nodes.iter().enumerate() {
         let Work::Task { task, kind } = &node.work else { continue };
