@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use indexmap::IndexSet;
+use tokio::task::AbortHandle;
 
 use crate::change::Look;
 use crate::change::Ran;
@@ -15,6 +16,8 @@ use crate::change::fuse;
 
 use super::host::Host;
 use super::link::Link;
+use super::live;
+use super::live::Watch;
 use super::order::Answer;
 use super::order::As;
 use super::order::Kept;
@@ -46,6 +49,18 @@ pub(super) enum End {
     Refused(String),
 }
 
+/// A step whose output is being shown: its part and its number.
+struct Watching {
+    step: (u64, usize),
+    task: AbortHandle,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// What is known of a stream that runs.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -56,6 +71,8 @@ pub(super) struct Progress {
     /// The number and rc of the step whose output is being read, and its standard output.
     step: Option<i32>,
     stdout: Vec<u8>,
+    /// Steps that have ended.
+    steps: usize,
     /// Why the stream stopped: the word of its last mark.
     word: String,
     pub(super) setup: Option<String>,
@@ -223,7 +240,12 @@ impl Host {
         shell: &mut Shell,
         seen: &mut Progress,
     ) -> Result<(), Fault> {
+        let mut watching: Option<Watching> = None;
         while !seen.over {
+            let step = seen.running.filter(|_| seen.step.is_none()).map(|part| (part, seen.steps));
+            if watching.as_ref().map(|watching| watching.step) != step {
+                watching = step.map(|step| self.watch(link, user, names, step));
+            }
             let mark = tokio::select! {
                 mark = shell.mark(None) => mark,
                 Ok(()) = self.stops.changed() => {
@@ -237,6 +259,19 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// Shows what a step prints, if it takes its time.
+    fn watch(&self, link: &Arc<Link>, user: &As, names: &Names, step: (u64, usize)) -> Watching {
+        let watch = Watch {
+            link: link.clone(),
+            worker: self.worker.clone(),
+            user: user.clone(),
+            run: format!("tbctl-{}", names.run),
+            number: step.1,
+            part: step.0,
+        };
+        Watching { step, task: tokio::spawn(live::watch(watch, self.sayer())).abort_handle() }
     }
 
     fn tell(&self, mark: Mark, seen: &mut Progress) {
@@ -370,6 +405,7 @@ impl Progress {
             "." if self.step.is_some() => {
                 let (start, end) = (self.since, now());
                 self.since = end;
+                self.steps += 1;
                 self.ran.push(Ran {
                     rc: self.step.take().unwrap_or_default(),
                     stdout: output(&std::mem::take(&mut self.stdout)),

@@ -174,6 +174,14 @@ impl Host {
         let _ = self.answers.send((self.index, answer));
     }
 
+    /// Like [`Host::say`], for tasks beside the actor.
+    pub(super) fn sayer(&self) -> impl Fn(Answer) + Send + Sync + 'static {
+        let (answers, index) = (self.answers.clone(), self.index);
+        move |answer| {
+            let _ = answers.send((index, answer));
+        }
+    }
+
     pub(super) fn count(&self, trips: u64) {
         self.trips.fetch_add(trips, Ordering::Relaxed);
     }

@@ -13,6 +13,7 @@ pub mod host;
 mod identity;
 mod known_hosts;
 mod link;
+mod live;
 mod local;
 pub mod order;
 mod pattern;

@@ -294,3 +294,23 @@ async fn a_task_whose_end_is_unknown_is_said_and_not_repeated() {
         assert_eq!(fs::read_to_string(&pid).unwrap(), "x\n");
     }
 }
+
+#[tokio::test]
+async fn a_slow_step_is_heard_while_it_runs() {
+    for mut rig in each().await {
+        let go = rig.path("go");
+        let wait = format!("echo one; printf 'two\\nhalf'; until [ -e {go} ]; do sleep 0.01; done; echo; echo end >&2");
+        let parts = vec![part(1, vec![planned(1, user("true"))]), part(2, vec![planned(1, user(&wait))])];
+        rig.handle.send(Order::Apply(Stream { parts, ..Stream::default() }));
+        let mut said = Vec::new();
+        while said.len() < 2 {
+            if let Answer::Said { part: 2, line } = rig.next().await {
+                said.push(line);
+            }
+        }
+        assert_eq!(said, ["one", "two"]);
+        fs::write(&go, "").unwrap();
+        let rest = rig.rest().await;
+        assert_eq!((ran(&rest).stdout.as_str(), rig.handle.trips()), ("one\ntwo\nhalf\n", 1));
+    }
+}

@@ -69,6 +69,7 @@ impl Rig {
 
     pub async fn with(needs: Needs) -> Rig {
         let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
         match needs.shell {
