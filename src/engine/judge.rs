@@ -120,9 +120,9 @@ pub fn of_fault(fault: &Diagnostic) -> Failure {
     Failure { message, help: fault.help.clone(), rc: None, stdout: String::new(), stderr: String::new() }
 }
 
-/// A step for people. A task's own `undo:` is the way back its kind does not have.
+/// A step for people. A task's own `undo:` is the way back its kind does not have; what changes nothing needs none.
 pub fn shown(step: &Step, task: Option<&Arc<Task>>) -> Shown {
-    let own = task.is_some_and(|task| task.undo.is_some());
+    let own = task.is_some_and(|task| task.undo.is_some() || is_quiet(task));
     let (before, after) = match &step.diff {
         Some(diff) => (diff.before.clone(), diff.after.clone()),
         None => (None, None),

@@ -128,7 +128,7 @@ impl Lab {
     pub fn live(&self, host: &str) -> String {
         self.on(
             host,
-            "iptables-save 2>/dev/null | grep -v '^[#:]'; systemctl list-unit-files --no-legend --no-pager; \
+            "iptables-save 2>/dev/null | grep -v -e '^[#:*]' -e COMMIT; systemctl list-unit-files --no-legend --no-pager; \
              systemctl list-units --all --no-legend --no-pager --plain --type=service | grep -v -e '@' -e systemd- -e apt- -e dpkg- \
              -e e2scrub -e man-db | awk '{print $1, $3, $4}'; dpkg-query -W; ip -o link | sed 's/@.*//; s/^[0-9]*: //'; \
              ip -o -4 addr | awk '{print $2, $4}'; ip route; sysctl -n net.ipv4.ip_forward net.core.somaxconn",
