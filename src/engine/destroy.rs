@@ -80,11 +80,11 @@ pub async fn survey(workers: Vec<Worker>, root: bool) -> Survey {
     while open > 0 {
         let Some((index, answer)) = answers.recv().await else { break };
         match answer {
-            Answer::Journal { user, journal: Ok(journal) } => {
-                // Whoever logs in as root has one journal under two names.
-                if !hosts[index].journals.values().any(|known| *known == journal) {
-                    hosts[index].journals.insert(user, journal);
-                }
+            // Whoever logs in as root has one journal under two names.
+            Answer::Journal { user, journal: Ok(journal) }
+                if !hosts[index].journals.values().any(|known| *known == journal) =>
+            {
+                hosts[index].journals.insert(user, journal);
             }
             Answer::Journal { journal: Err(damage), .. } => hosts[index].lost = Some(damage.0),
             Answer::Probed(answers) => {
