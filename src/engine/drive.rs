@@ -111,7 +111,11 @@ pub async fn run(
         }
         match next(&mut answers, &mut timers, &mut interrupts, schedule.is_stopping()).await {
             Some(found) => input = found,
-            None => break,
+            // Asked twice to leave: nobody waits for what the hosts still do.
+            None => {
+                telling.close(&handles, &names);
+                return telling.run;
+            }
         }
     }
     telling.close(&handles, &names);

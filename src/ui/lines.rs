@@ -62,7 +62,7 @@ pub fn lines(event: &Event, run: &Run, look: &Look) -> String {
             Some(host) => line("warning", Tone::Change, host, text, run, look),
             None => labelled("warning:", text, 0, look.width),
         },
-        What::Interrupted => "interrupted: what runs now ends first, nothing else is begun\n".into(),
+        What::Interrupted => "interrupted: what runs now ends first; Ctrl-C again leaves at once\n".into(),
         _ => String::new(),
     }
 }

@@ -1,0 +1,228 @@
+//! The real binary: exit codes, which stream says what, and the forms of `inventory`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by stopping")]
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::TcpListener;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use tbctl::event::Event;
+use tbctl::event::What;
+
+const INVENTORY: &str = "\
+testbed: demo
+all:
+  vars: {ansible_connection: local}
+  children:
+    web:
+      vars: {release: 2}
+      hosts: {web1: {region: a, ansible_password: 'geheim 123'}, web2: {}}
+    db: {hosts: {db1: {}}}
+";
+
+/// A directory with files, and the binary run in it with nothing of the user's around.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Desk {
+        let desk = Desk(tempfile::tempdir().unwrap());
+        for (name, text) in files.iter().chain(&[("hosts.yml", INVENTORY)]) {
+            let path = desk.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        desk
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tbctl"));
+        command.args(shlex::split(words).unwrap()).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.0.path());
+        command
+    }
+
+    fn run(&self, words: &str) -> Output {
+        self.command(words).output().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What is expected of one call: the exit code, and a part of stdout and of stderr; an empty part means nothing at all.
+#[track_caller]
+fn check(desk: &Desk, words: &str, code: i32, stdout: &str, stderr: &str) {
+    let output = desk.run(words);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{words}\n{out}{err}");
+    for (found, expected) in [(&out, stdout), (&err, stderr)] {
+        match expected {
+            "" => assert_eq!(found, "", "{words}"),
+            expected => assert!(found.contains(expected), "{words}: no `{expected}` in\n{found}"),
+        }
+    }
+    for line in out.lines().chain(err.lines()) {
+        assert!(line.chars().count() <= 80 || line.starts_with('{'), "{words}: too wide: {line}");
+        assert!(!line.contains('\x1b'), "{words}: an escape sequence: {line}");
+    }
+}
+
+#[test]
+fn what_is_written_wrong_ends_with_1() {
+    let desk = Desk::new(&[
+        ("broken.yml", "- hosts: [all\n"),
+        ("unknown.yml", "- hosts: all\n  taks: []\n"),
+        ("kind.yml", "- hosts: all\n  tasks:\n    - comand: ls\n"),
+        ("argument.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: {cmd: ls, crates: x}\n"),
+        ("good.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n"),
+        ("ssh.yml", "all:\n  hosts: {a: {ansible_ssh_common_args: '-o ProxyCommand=x'}}\n"),
+    ]);
+    for (words, said) in [
+        ("check hosts.yml gone.yml", "the file `gone.yml` does not exist"),
+        ("check hosts.yml goof.yml", "did you mean `good.yml`?"),
+        ("plan gone.yml good.yml", "the inventory `gone.yml` does not exist"),
+        ("apply hosts.yml", "no playbook is named"),
+        ("inventory", "no inventory is named"),
+        ("check hosts.yml broken.yml", "broken.yml:"),
+        ("check hosts.yml unknown.yml", "unknown keyword `taks` on a play"),
+        ("check hosts.yml kind.yml", "did you mean `command`?"),
+        ("check hosts.yml good.yml -l wbe", "did you mean `web`?"),
+        ("apply hosts.yml good.yml -e @gone.yml", "gone.yml"),
+        ("exec hosts.yml wbe -- true", "did you mean `web`?"),
+        ("exec hosts.yml all -b -- true", "unsupported"),
+        ("exec ssh.yml all -- true", "`ProxyCommand` is unsupported"),
+        ("doc comand", "did you mean `command`?"),
+        ("inventory hosts.yml --host web9", "did you mean `web1`?"),
+        ("graph hosts.yml good.yml --format svg", "invalid value 'svg'"),
+        ("apply hosts.yml good.yml --windw 3", "unexpected argument '--windw'"),
+        ("apply hosts.yml good.yml --window 0", "invalid value '0'"),
+        ("destory hosts.yml", "unrecognized subcommand 'destory'"),
+        ("lab exec nothing web1 -- true", "nothing"),
+    ] {
+        check(&desk, words, 1, "", said);
+    }
+}
+
+#[test]
+fn passwords_are_not_in_messages() {
+    let desk = Desk::new(&[
+        ("bad.yml", "all:\n  hosts: {a: {ansible_password: geheim-123}, b: [geheim-123]}\n"),
+        (
+            "play.yml",
+            "- hosts: web1\n  gather_facts: false\n  tasks: [{debug: {msg: 'it is {{ ansible_password }}'}}]\n",
+        ),
+    ]);
+    let output = desk.run("check bad.yml");
+    assert!(!text(&output.stderr).contains("geheim"), "{}", text(&output.stderr));
+    check(&desk, "apply hosts.yml play.yml", 0, "it is <secret>", "");
+}
+
+#[test]
+fn runs_end_with_their_code() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let dead = format!("dead: {{hosts: {{gone: {{ansible_host: 127.0.0.1, ansible_port: {port}}}}}}}\n");
+    let desk = Desk::new(&[
+        ("dead.yml", &dead),
+        (
+            "hello.yml",
+            "- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: 'hello {{ inventory_hostname }}'}\n",
+        ),
+        (
+            "fails.yml",
+            "- hosts: web\n  gather_facts: false\n  tasks:\n    - name: give up\n      fail: {msg: no more}\n",
+        ),
+        ("asks.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - file: {path: /etc/hosts}\n"),
+    ]);
+    check(&desk, "apply hosts.yml hello.yml", 0, "hello web1", "");
+    check(&desk, "apply -i hosts.yml hello.yml -l db1 -y", 0, "db1  ok=1 changed=0 unreachable=0 failed=0", "");
+    check(&desk, "apply hosts.yml hello.yml -f 20", 0, "hello web1", "`--forks` means nothing here");
+    check(&desk, "apply hosts.yml fails.yml", 2, "why    no more", "");
+    check(&desk, "plan dead.yml asks.yml", 4, "not reached: gone", "");
+    check(&desk, "apply dead.yml asks.yml", 4, "gone  ok=0 changed=0 unreachable=1", "");
+    check(&desk, "exec dead.yml all -- true", 4, "", "refused the connection");
+    check(&desk, "exec hosts.yml web -- echo 'a  b'", 0, "web1 rc=0\n  a  b\n", "");
+    check(&desk, "exec hosts.yml web1 -- 'echo out; echo err >&2; exit 3'", 2, "web1 rc=3\n  out\n", "web1: err");
+}
+
+#[test]
+fn events_are_json_lines() {
+    let play = "- hosts: web\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n";
+    let desk = Desk::new(&[("play.yml", play)]);
+    let output = desk.run("apply hosts.yml play.yml --json");
+    let events: Vec<Event> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(matches!(events.first().unwrap().what, What::RunStarted { .. }));
+    assert!(matches!(events.last().unwrap().what, What::RunEnded { .. }));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn inventories_in_all_forms() {
+    let desk = Desk::new(&[]);
+    let mut all = String::new();
+    for words in ["", "--graph web --vars", "--list", "--yaml", "--host web1", "--host web2 --yaml"] {
+        let output = desk.run(&format!("inventory hosts.yml {words}"));
+        assert_eq!(text(&output.stderr), "", "{words}");
+        all += &format!("# tbctl inventory hosts.yml {words}\n{}\n", text(&output.stdout));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn help_is_data() {
+    let desk = Desk::new(&[]);
+    for words in ["", "plan", "apply", "destroy", "check", "graph", "inventory", "exec", "doc", "lab", "lab up"] {
+        check(&desk, &format!("{words} --help"), 0, "Examples:", "");
+    }
+    check(&desk, "--version", 0, "tbctl ", "");
+    check(&desk, "lab status hosts.yml --json", 0, "{\"hosts\":[]}\n", "");
+}
+
+#[test]
+fn nobody_reads_any_more() {
+    let play = "- hosts: web\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n";
+    let desk = Desk::new(&[("play.yml", play)]);
+    for words in ["doc", "inventory hosts.yml --list", "check hosts.yml", "--help", "apply hosts.yml play.yml"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            desk.command(words).stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{words}");
+    }
+}
+
+#[test]
+fn interrupted_twice_it_leaves_at_once() {
+    // Takes connections and never says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mute = format!("all: {{hosts: {{mute: {{ansible_host: 127.0.0.1, ansible_port: {port}}}}}}}\n");
+    let play = "- hosts: all\n  gather_facts: false\n  tasks:\n    - file: {path: /etc/hosts}\n";
+    let desk = Desk::new(&[("mute.yml", &mute), ("play.yml", play)]);
+    let mut child = desk.command("apply mute.yml play.yml --json -T 600").stdout(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
+    let interrupt = || {
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    };
+    let (_held, _) = listener.accept().unwrap();
+    interrupt();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("\"interrupted\"")));
+    interrupt();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn the_configuration_of_ansible_is_read() {
+    let play = "- hosts: web\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n";
+    let desk = Desk::new(&[("play.yml", play), ("ansible.cfg", "[defaults]\ninventory = hosts.yml\n")]);
+    check(&desk, "check play.yml", 0, "testbed demo, 3 hosts, 1 play", "");
+    check(&desk, "inventory", 0, "@web:", "");
+    check(&desk, "exec db -- echo hi", 0, "db1 rc=0", "");
+}
