@@ -126,7 +126,7 @@ _tb_keep() (
 			tar -C "$_tb_p" --xattrs --acls -cf "$_tb_k/tree" . 2>/dev/null || tar -C "$_tb_p" -cf "$_tb_k/tree" .
 		fi
 	elif [ -f "$_tb_p" ]; then
-		cp -a -- "$_tb_p" "$_tb_k/keep" && sync "$_tb_k/keep"
+		cp -a -- "$_tb_p" "$_tb_k/keep" && sync "$_tb_k/keep" "$_tb_k/prior"
 	elif [ -e "$_tb_p" ]; then
 		cp -a -- "$_tb_p" "$_tb_k/keep"
 	fi
@@ -325,7 +325,8 @@ _tb_undo() {
 		fi
 	fi
 	if _tb_retrace "$3" "$4"; then
-		if [ -n "$_tb_look" ] && [ "$(_tb_state "$_tb_look")" != "$(cat "$_tb_k/prior")" ]; then
+		# A crash may have taken what was noted of the state before, but not what was kept.
+		if [ -n "$_tb_look" ] && [ -s "$_tb_k/prior" ] && [ "$(_tb_state "$_tb_look")" != "$(cat "$_tb_k/prior")" ]; then
 			_tb_tell U "$1" "failed it was taken back, but it is not as it was before"
 		else
 			_tb_drop "$1" back "$5"

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -41,6 +42,9 @@ use crate::support::server::Server;
 /// The shells every script has to run in.
 pub const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
 
+/// Tools of busybox that a test replaces, or that have no likeness to the real ones.
+const OWN: [&str; 5] = ["sh", "sudo", "setpriv", "dpkg", "dpkg-query"];
+
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 pub struct Rig {
@@ -74,7 +78,14 @@ impl Rig {
         fs::create_dir(&bin).unwrap();
         match needs.shell {
             None => {}
-            Some("busybox") => program(&bin, "sh", "#!/bin/dash\nexec busybox sh \"$@\"\n"),
+            Some("busybox") => {
+                // Its tools as well, which know less than the usual ones.
+                let list = Command::new("busybox").arg("--list").output().unwrap().stdout;
+                for tool in String::from_utf8(list).unwrap().lines().filter(|tool| !OWN.contains(tool)) {
+                    std::os::unix::fs::symlink("/usr/bin/busybox", bin.join(tool)).unwrap();
+                }
+                program(&bin, "sh", "#!/bin/dash\nexec /usr/bin/busybox sh \"$@\"\n");
+            }
             Some(shell) => program(&bin, "sh", &format!("#!/bin/dash\nexec {shell} \"$@\"\n")),
         }
         for (name, text) in &needs.programs {
