@@ -96,6 +96,7 @@ fn what_is_written_wrong_ends_with_1() {
         ("exec hosts.yml wbe -- true", "did you mean `web`?"),
         ("exec hosts.yml all -b -- true", "unsupported"),
         ("exec ssh.yml all -- true", "`ProxyCommand` is unsupported"),
+        ("apply hosts.yml good.yml --become-method su", "by `su` is unsupported"),
         ("doc comand", "did you mean `command`?"),
         ("inventory hosts.yml --host web9", "did you mean `web1`?"),
         ("graph hosts.yml good.yml --format svg", "invalid value 'svg'"),

@@ -67,6 +67,10 @@ fn read(
     let mut config = configuration(files, &mut warnings)?;
     if let Some(connection) = connection {
         lay_over(&mut config, connection);
+        if let Some(method) = config.become_method.as_deref().filter(|method| *method != "sudo") {
+            let fault = Diagnostic::error(format!("to become another user by `{method}` is unsupported"));
+            return Err(fault.help("tbctl knows `sudo`").into());
+        }
     }
     let words = sort(sources, &config, files, playbooks)?;
     let names = modules::names();

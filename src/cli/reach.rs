@@ -304,3 +304,103 @@ fn of<'a>(inherited: &'a Inherited, keyword: &str) -> Option<&'a Node> {
         _ => inherited.connection.as_ref(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::lang::files::Files;
+    use crate::lang::project;
+    use crate::lang::project::Request;
+
+    const HOSTS: &str = "\
+plain
+named ansible_host=10.0.0.1 ansible_port=2222 ansible_user=admin ansible_password=geheim-123
+keyed ansible_ssh_private_key_file=/k ansible_ssh_common_args='-o StrictHostKeyChecking=no -J me@gate:22 -p 23'
+near ansible_connection=local
+mixed ansible_host='{{ inventory_hostname }}.lan' ansible_user='{{ who }}' who=me ansible_timeout=7
+trusting ansible_host_key_checking=false
+odd ansible_port=x ansible_connection=docker ansible_ssh_extra_args='-L 1:a:1'
+";
+
+    /// One host's way in one line, and what is wrong with it.
+    fn way(host: &str, config: Config) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts.ini");
+        std::fs::write(&path, HOSTS).unwrap();
+        let request = Request { inventories: vec![path.display().to_string()], config, ..Request::default() };
+        let (files, templates) = (Files::new(), Templates::new());
+        let project = Arc::new(project::load(&request, &files, &templates).unwrap());
+        let vars = HostVars { project, beside: Arc::default(), host: host.into() };
+        let (mut faults, redactor) = (Diagnostics::default(), Redactor::default());
+        let scope = Arc::new(vars.clone());
+        let mut host = Host { name: host, vars, scope, templates: &templates, faults: &mut faults };
+        let target = host.target(&redactor);
+        let mut text = short(&target);
+        faults.list.iter().for_each(|fault| text += &format!(" !{}", fault.message));
+        redactor.clean(&text)
+    }
+
+    fn short(target: &Target) -> String {
+        let mut words = vec![format!("{:?}", target.via)];
+        words.extend(target.user.clone().map(|user| format!("user={user}")));
+        words.extend(target.host.clone().map(|host| format!("host={host}")));
+        words.extend(target.port.map(|port| format!("port={port}")));
+        words.extend(target.keys.iter().map(|key| format!("key={}", key.display())));
+        words.extend(target.password.as_ref().map(|password| format!("password={}", password.expose())));
+        words.extend(target.jump.clone().map(|jump| format!("jump={jump}")));
+        words.extend(target.known_hosts.as_ref().map(|path| format!("known={}", path.display())));
+        words.extend(target.timeout.map(|time| format!("timeout={}", time.as_secs())));
+        words.extend(target.unknown.map(|unknown| format!("unknown={unknown:?}")));
+        words.join(" ")
+    }
+
+    #[test]
+    fn ways_of_an_inventory() {
+        let options =
+            Config { remote_user: Some("cfg".into()), private_key_file: Some("/cfg".into()), ..Config::default() };
+        for (host, config, expected) in [
+            ("plain", Config::default(), "Ssh"),
+            ("plain", options.clone(), "Ssh user=cfg key=/cfg"),
+            ("named", options.clone(), "Ssh user=admin host=10.0.0.1 port=2222 key=/cfg password=<secret>"),
+            ("keyed", options, "Ssh user=cfg port=23 key=/k jump=me@gate:22 unknown=Ignore"),
+            ("near", Config::default(), "Local"),
+            ("mixed", Config::default(), "Ssh user=me host=mixed.lan timeout=7"),
+            ("trusting", Config::default(), "Ssh unknown=Ignore"),
+            (
+                "odd",
+                Config::default(),
+                "Ssh !the ssh option `-L` is unsupported !the connection `docker` is unsupported \
+                 !`ansible_port` is a number, found `x`",
+            ),
+        ] {
+            assert_eq!(way(host, config), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn in_the_lab_nothing_else_counts() {
+        let access = Access {
+            address: Ipv4Addr::new(10, 1, 0, 10),
+            port: 22,
+            user: "root".into(),
+            key: "/lab/key".into(),
+            known_hosts: "/lab/known".into(),
+        };
+        let real = Target {
+            name: "web1".into(),
+            via: Via::Local,
+            host: Some("203.0.113.9".into()),
+            port: Some(2222),
+            keys: vec!["/k".into()],
+            jump: Some("gate".into()),
+            password: Some(Secret::new("geheim-123".into())),
+            ..Target::default()
+        };
+        let expected = "Ssh user=root host=10.1.0.10 port=22 key=/lab/key jump=none known=/lab/known unknown=Refuse";
+        assert_eq!(short(&in_lab(real.clone(), &access)), expected);
+        let asked = Target { user: Some("labpw".into()), ..real };
+        assert!(short(&in_lab(asked, &access)).starts_with("Ssh user=labpw host=10.1.0.10"));
+    }
+}

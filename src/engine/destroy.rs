@@ -144,6 +144,7 @@ impl Survey {
                 answer = self.answers.recv() => answer,
                 Some(()) = interrupts.recv() => {
                     telling.tell(What::Interrupted);
+                    self.handles.iter().flatten().for_each(Handle::stop);
                     break;
                 }
             };
