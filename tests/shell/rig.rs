@@ -160,7 +160,10 @@ impl Drop for Rig {
             let name = format!("tbctl-{}.", self.testbed);
             let runs = fs::read_dir(dir).unwrap().flatten();
             for run in runs.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)) {
-                let _ = fs::remove_dir_all(run.path());
+                // A shell may still write its last line there.
+                while fs::exists(run.path()).unwrap() {
+                    let _ = fs::remove_dir_all(run.path());
+                }
             }
         }
         let _ = fs::remove_dir_all(Path::new("/var/lib/tbctl").join(&self.testbed));
