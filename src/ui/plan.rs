@@ -9,6 +9,7 @@ use crate::event::Ended;
 use crate::event::NodeId;
 use crate::event::Outcome;
 use crate::event::Place;
+use crate::event::Run;
 use crate::event::Shown;
 use crate::ui::diff;
 use crate::ui::lines::title;
@@ -84,9 +85,9 @@ impl Plan {
         self.never
     }
 
-    /// The whole plan.
-    pub fn text(&self, look: &Look) -> String {
-        self.tasks.values().map(|task| task.text(look)).collect()
+    /// The whole plan; hosts stand in the order of the run, whoever answered first.
+    pub fn text(&self, run: &Run, look: &Look) -> String {
+        self.tasks.values().map(|task| task.text(run, look)).collect()
     }
 }
 
@@ -124,7 +125,7 @@ fn tone(sign: char) -> Tone {
 }
 
 impl Task {
-    fn text(&self, look: &Look) -> String {
+    fn text(&self, run: &Run, look: &Look) -> String {
         let title = cut(&self.title, look.width.saturating_sub(columns(&self.at) + 2).max(20));
         let gap = look.width.saturating_sub(columns(&title) + columns(&self.at)).max(2);
         let mut out = format!(
@@ -133,8 +134,14 @@ impl Task {
             " ".repeat(gap),
             look.paint(Tone::Dim, &one_line(&self.at))
         );
-        for (lines, hosts) in &self.groups {
-            for line in wrap(&hosts.join(" "), look.width.saturating_sub(2)) {
+        let place = |host: &String| run.hosts.get_index_of(host);
+        let mut groups: Vec<(Vec<&String>, &Vec<Line>)> =
+            self.groups.iter().map(|(lines, hosts)| (hosts.iter().collect(), lines)).collect();
+        groups.iter_mut().for_each(|(hosts, _)| hosts.sort_by_key(|host| place(host)));
+        groups.sort_by_key(|(hosts, _)| hosts.first().and_then(|host| place(host)));
+        for (hosts, lines) in groups {
+            let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+            for line in wrap(&names.join(" "), look.width.saturating_sub(2)) {
                 out += &format!("  {line}\n");
             }
             for line in lines {

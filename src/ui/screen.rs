@@ -80,7 +80,7 @@ fn text(event: &Event, run: &Run, look: &Look, plan: &mut Plan) -> String {
     }
     match &event.what {
         What::RunEnded { .. } => {
-            let steps = if planning { plan.text(look) } else { String::new() };
+            let steps = if planning { plan.text(run, look) } else { String::new() };
             steps + &recap::recap(run, plan.without_way_back(), look)
         }
         _ => lines::lines(event, run, look),
