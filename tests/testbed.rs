@@ -85,12 +85,13 @@ fn secrets_are_nowhere(lab: &Lab, hosts: &[&str]) {
             host,
             &format!(
                 "set -- '{}' '{}'; grep -rlF \"$1$2\" /etc /var /root /home /tmp /run 2>/dev/null; journalctl --no-pager | grep -cF \"$1$2\"; \
-                 cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -cF \"$1$2\"; true",
+                 all=$(cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'); \
+                 case $all in *\"$1$2\"*) echo shown ;; *) echo hidden ;; esac",
                 &key[..20],
                 &key[20..]
             ),
         );
-        assert_eq!(found.trim(), "/etc/wireguard/wg0.conf\n0\n0", "{host}");
+        assert_eq!(found.trim(), "/etc/wireguard/wg0.conf\n0\nhidden", "{host}");
     }
     let runs = [lab.run(&["apply", "-v", "--diff", lab.inv(), &playbook("wireguard.yaml")])];
     let key = lab.on(hosts[0], "sed -n 's/^PrivateKey = //p' /etc/wireguard/wg0.conf");
