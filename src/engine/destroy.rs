@@ -3,6 +3,7 @@
 //! Needs no playbook: the inventory says where the hosts are, the hosts say what was changed.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 
@@ -121,25 +122,20 @@ impl Survey {
         let names: Vec<String> = self.hosts.iter().map(|host| host.name.clone()).collect();
         let nodes = self.hosts.iter().map(|host| host.entries().len()).sum();
         telling.tell(What::RunStarted { mode: Mode::Destroy, testbed, hosts: names.clone(), nodes });
-        let mut queues: Vec<Vec<Order>> = Vec::new();
+        let mut queues: Vec<Queue> = Vec::new();
         for (index, host) in self.hosts.iter().enumerate() {
-            if let Some(why) = &host.lost {
-                telling.tell(What::HostLost { host: host.name.clone(), why: why.clone(), help: host.help.clone() });
-                queues.push(Vec::new());
-                continue;
+            let mut queue = Queue::default();
+            match &host.lost {
+                Some(why) => {
+                    let (why, help) = (why.clone(), host.help.clone());
+                    telling.tell(What::HostLost { host: host.name.clone(), why, help });
+                }
+                None => queue.orders = orders(host, force).into(),
             }
-            let mut users: Vec<As> = host.journals.keys().cloned().collect();
-            users.sort_by_key(|user| (user.is_none(), user.clone()));
-            let mut queue: Vec<Order> = users.into_iter().flat_map(|user| orders(host, user, force)).collect();
-            queue.reverse();
-            if let (Some(handle), Some(order)) = (&self.handles[index], queue.pop()) {
-                handle.send(order);
-                queue.push(Order::Probe(Vec::new()));
-            }
+            queue.next(self.handles[index].as_ref());
             queues.push(queue);
         }
-        // Each queue carries one marker for the order that is under way.
-        while queues.iter().any(|queue| !queue.is_empty()) {
+        while queues.iter().any(|queue| queue.under_way.is_some()) {
             let answer = tokio::select! {
                 answer = self.answers.recv() => answer,
                 Some(()) = interrupts.recv() => {
@@ -151,19 +147,14 @@ impl Survey {
             let Some((index, answer)) = answer else { break };
             match answer {
                 Answer::Undone { seq, how } => {
-                    if let Some(what) = told(&self.hosts[index], seq, &how) {
+                    let user = queues[index].under_way.as_ref();
+                    if let Some(what) = user.and_then(|user| told(&self.hosts[index], user, seq, &how)) {
                         telling.tell(what);
                     }
                 }
-                Answer::Finished => {
-                    queues[index].pop();
-                    if let (Some(order), Some(handle)) = (queues[index].pop(), &self.handles[index]) {
-                        handle.send(order);
-                        queues[index].push(Order::Probe(Vec::new()));
-                    }
-                }
+                Answer::Finished => queues[index].next(self.handles[index].as_ref()),
                 Answer::Lost { why, .. } => {
-                    queues[index].clear();
+                    queues[index] = Queue::default();
                     let host = names[index].clone();
                     telling.tell(What::HostLost { host, why: why.message, help: why.help });
                 }
@@ -176,18 +167,40 @@ impl Survey {
     }
 }
 
-/// Undo everything of one user's journal, then forget it.
-fn orders(host: &Memory, user: As, force: bool) -> Vec<Order> {
-    let journal = &host.journals[&user];
-    if !journal.begun {
-        return Vec::new();
-    }
-    let entries: Vec<Entry> = journal.entries.iter().rev().cloned().collect();
-    vec![Order::Undo { user: user.clone(), entries, force }, Order::Forget { user }]
+/// What is still to be asked of a host, and whose journal it works on now.
+#[derive(Default)]
+struct Queue {
+    under_way: Option<As>,
+    orders: VecDeque<(As, Order)>,
 }
 
-fn told(host: &Memory, seq: u32, how: &Way) -> Option<What> {
-    let entry = host.journals.values().flat_map(|journal| &journal.entries).find(|entry| entry.seq == seq)?;
+impl Queue {
+    /// Sends the next order, if the host is there and one is left.
+    fn next(&mut self, handle: Option<&Handle>) {
+        self.under_way = match (self.orders.pop_front(), handle) {
+            (Some((user, order)), Some(handle)) => {
+                handle.send(order);
+                Some(user)
+            }
+            _ => None,
+        };
+    }
+}
+
+/// For each user, who logged in last: undo all of the journal, then forget it.
+fn orders(host: &Memory, force: bool) -> Vec<(As, Order)> {
+    let mut users: Vec<&As> = host.journals.keys().filter(|user| host.journals[*user].begun).collect();
+    users.sort_by_key(|user| (user.is_none(), (*user).clone()));
+    let both = users.into_iter().flat_map(|user| {
+        let entries: Vec<Entry> = host.journals[user].entries.iter().rev().cloned().collect();
+        let undo = Order::Undo { user: user.clone(), entries, force };
+        [(user.clone(), undo), (user.clone(), Order::Forget { user: user.clone() })]
+    });
+    both.collect()
+}
+
+fn told(host: &Memory, user: &As, seq: u32, how: &Way) -> Option<What> {
+    let entry = host.journals.get(user)?.entries.iter().find(|entry| entry.seq == seq)?;
     let (text, kept) = match how {
         Way::Back => ("taken back".to_string(), false),
         Way::Already => ("was as before already".to_string(), false),

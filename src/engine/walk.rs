@@ -10,7 +10,6 @@ use std::sync::Arc;
 use crate::change::Look;
 use crate::change::Seen;
 use crate::change::Undo;
-use crate::change::fuse;
 use crate::engine::judge;
 use crate::engine::ready;
 use crate::engine::ready::Action;
@@ -28,8 +27,6 @@ use crate::engine::state::SentItem;
 use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
-use crate::journal::Back;
-use crate::journal::Entry;
 use crate::lang::inherit::Reach as Said;
 use crate::lang::playbook::Strategy;
 use crate::lang::task::Task;
@@ -42,6 +39,7 @@ use crate::remote::order::Order;
 use crate::remote::order::Part;
 use crate::remote::order::Planned;
 use crate::remote::order::Stream;
+use crate::remote::stream;
 
 /// Most parts in one stream, so that scripts stay of a size a shell likes.
 const MOST_PARTS: usize = 200;
@@ -407,26 +405,15 @@ impl Schedule {
                 let before = journal.and_then(|journal| journal.known(&resource.id));
                 before.or_else(|| ahead.entries.get(&resource.id).copied())
             });
-            let entry = match (known, back(&step.undo, step.resource.as_ref().map(|resource| resource.id.as_str()))) {
-                (Some(seq), _) => Some(Kept::Known(seq)),
-                (None, None) => None,
-                (None, Some(undo)) => {
-                    let next = ahead.next_seq.unwrap_or_else(|| journal.map_or(1, |journal| journal.next.max(1)));
-                    ahead.next_seq = Some(next + 1);
-                    if let Some(resource) = &step.resource {
-                        ahead.entries.insert(resource.id.clone(), next);
-                    }
-                    Some(Kept::New(Entry {
-                        seq: next,
-                        resource: step.resource.as_ref().map(|resource| resource.id.clone()),
-                        what: step.what.clone(),
-                        task: title.to_string(),
-                        run: self.rules.run.clone(),
-                        look: step.resource.as_ref().map(|resource| look_text(&resource.look)),
-                        undo,
-                    }))
-                }
+            let next = ahead.next_seq.unwrap_or_else(|| journal.map_or(1, |journal| journal.next.max(1)));
+            let entry = match known {
+                Some(seq) => Some(Kept::Known(seq)),
+                None => stream::entry(next, &step, title, &self.rules.run).map(Kept::New),
             };
+            if let Some(Kept::New(entry)) = &entry {
+                ahead.next_seq = Some(next + 1);
+                ahead.entries.extend(entry.resource.clone().map(|resource| (resource, next)));
+            }
             planned.push(Planned { step, entry });
         }
         planned
@@ -565,25 +552,6 @@ fn own_undo(task: &Task, undo: &Undo) -> Option<String> {
             .and_then(|node| node.scalar().or_else(|| node.get("cmd").and_then(crate::lang::node::Node::scalar))),
         Undo::Restore | Undo::By(_) | Undo::Again { .. } => None,
     }
-}
-
-/// What the journal says of the way back; `None`: there is nothing to keep.
-fn back(undo: &Undo, resource: Option<&str>) -> Option<Back> {
-    match undo {
-        Undo::Restore => {
-            let path = resource.and_then(|id| id.strip_prefix("file:"))?;
-            Some(Back::Restore { path: path.to_string() })
-        }
-        Undo::By(script) => Some(Back::By { script: script.clone() }),
-        Undo::Again { unit, script } => Some(Back::Again { unit: unit.clone(), script: script.clone() }),
-        Undo::Never(why) => resource.map(|_| Back::Never { why: why.clone() }),
-        Undo::Nothing => None,
-    }
-}
-
-/// The shell text that prints a resource's state.
-fn look_text(look: &Look) -> String {
-    fuse::script(std::slice::from_ref(look), "@@")
 }
 
 fn reach(task: &Task, kind: &Kind) -> Reach {
