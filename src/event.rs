@@ -122,6 +122,9 @@ pub struct Ended {
     /// The failure was ignored (`ignore_errors`) or rescued.
     #[serde(default)]
     pub ignored: bool,
+    /// The failure was dealt with by a block's `rescue`; it is `ignored` too.
+    #[serde(default)]
+    pub rescued: bool,
     /// What `debug` says, and what `register` sees, without secrets and `no_log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,
@@ -269,6 +272,7 @@ impl Run {
             Outcome::Unknown(_) => counts.unknown += 1,
             Outcome::Skipped(_) => counts.skipped += 1,
             Outcome::Unreached(_) => counts.unreachable += 1,
+            Outcome::Failed(_) if ended.rescued => counts.rescued += 1,
             Outcome::Failed(_) if ended.ignored => {
                 counts.ok += 1;
                 counts.ignored += 1;

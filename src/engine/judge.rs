@@ -194,7 +194,7 @@ pub fn ended(items: Vec<ItemResult>, looped: bool, hidden: bool, verbose: bool) 
         }
         false => steps.collect(),
     };
-    Ended { outcome: whole, steps, items: shown, ignored: false, result, seconds }
+    Ended { outcome: whole, steps, items: shown, ignored: false, rescued: false, result, seconds }
 }
 
 fn censored(failure: &Failure) -> Failure {

@@ -720,7 +720,8 @@ impl Schedule {
             self.hosts[host].rescued.insert(frame.id, seen);
         }
         let fatal = task.is_some_and(|task| says(task.inherited.any_errors_fatal.as_ref()));
-        ended.ignored = self.fall(host, frame, failure);
+        ended.rescued = self.fall(host, frame, failure);
+        ended.ignored = ended.rescued;
         if fatal && !ended.ignored {
             self.stop();
         }
@@ -951,7 +952,15 @@ impl Schedule {
         let Some(node) = self.graph.chains[host].iter().copied().find(open) else { return };
         let place = self.graph.place(node);
         let outcome = Outcome::Unreached("the host could not be reached".into());
-        let ended = Ended { outcome, steps: Vec::new(), items: Vec::new(), ignored: false, result: None, seconds: 0.0 };
+        let ended = Ended {
+            outcome,
+            steps: Vec::new(),
+            items: Vec::new(),
+            ignored: false,
+            rescued: false,
+            result: None,
+            seconds: 0.0,
+        };
         self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
         let fatal = self.graph.node(node).task().is_some_and(|task| {
             let scope = self.scope(node);

@@ -19,7 +19,9 @@ use crate::graph::Pos;
 use crate::graph::Why;
 use crate::graph::Work;
 use crate::lang::inherit::Inherited;
+use crate::lang::node::Node as Static;
 use crate::lang::playbook::Play;
+use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
 use crate::lang::task::Entry;
 use crate::lang::task::Include;
@@ -111,6 +113,7 @@ impl Builder<'_> {
         }
         let hosts: Vec<HostId> = play.hosts.iter().filter_map(|host| self.graph.host(host)).collect();
         let at = At { play: index, hosts, block: None, gates: HashMap::new(), prefix: vec![index as u32] };
+        self.refuse_in_play(play);
         let handlers = self.handlers(&play.handlers);
         self.graph.plays.push(Arc::new(play.clone()));
         self.graph.handlers.push(handlers);
@@ -127,6 +130,53 @@ impl Builder<'_> {
         self.flush(&at, &mut next);
         self.entries(&play.post_tasks, &at, &mut next);
         self.flush(&at, &mut next);
+    }
+
+    /// What the language reads and the engine does not do yet is refused, never passed over.
+    fn refuse_in_play(&mut self, play: &Play) {
+        let later = play.vars_files.iter().find_map(|file| match file {
+            VarsFile::Later(names) => names.first(),
+            VarsFile::Loaded { .. } => None,
+        });
+        let refused = [
+            (play.force_handlers.as_ref(), "`force_handlers` is unsupported yet", "put what must run into `always`"),
+            (
+                play.gather_subset.as_ref(),
+                "`gather_subset` is unsupported",
+                "facts nobody reads cost nothing; leave it out",
+            ),
+            (later, "a `vars_files` name that only the run knows is unsupported yet", "name the file without facts"),
+        ];
+        self.refuse(&refused);
+    }
+
+    fn refuse_in_task(&mut self, task: &Task) {
+        let control = task.loops.as_ref().map(|over| &over.control);
+        let refused = [
+            (task.delegate_facts.as_ref(), "`delegate_facts` is unsupported yet", "run `setup` on that host"),
+            (task.undo_when.first(), "`undo_when` is unsupported yet", "test for it inside of `undo`"),
+            (
+                task.inherited.ignore_unreachable.as_ref(),
+                "`ignore_unreachable` is unsupported yet",
+                "other hosts go on without it anyway",
+            ),
+            (control.and_then(|control| control.pause.as_ref()), "`pause` is unsupported yet", "use `wait_for`"),
+            (
+                control.and_then(|control| control.extended.as_ref()),
+                "`extended` is unsupported yet",
+                "use `index_var` and the list itself",
+            ),
+        ];
+        self.refuse(&refused);
+    }
+
+    fn refuse(&mut self, refused: &[(Option<&Static>, &str, &str)]) {
+        for (node, message, help) in refused {
+            let says_no = |node: &&Static| crate::lang::decode::decode::<bool>(node).is_ok_and(|value| !value);
+            if let Some(node) = node.filter(|node| !says_no(node)) {
+                self.faults.push(Diagnostic::error(*message).at(&node.span).help(*help));
+            }
+        }
     }
 
     /// Handlers flattened: blocks of handlers are their tasks.
@@ -184,6 +234,7 @@ impl Builder<'_> {
         if task.action.kind.name == "meta" && word(task) == Some("flush_handlers") {
             return self.flush(at, next);
         }
+        self.refuse_in_task(task);
         if let Some(kind) = self.faults.take(kind_of(task)) {
             self.push(at, next, Work::Task { task: Arc::new(task.clone()), kind }, None);
         }
