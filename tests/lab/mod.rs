@@ -1,6 +1,8 @@
 //! A lab for one test: booted, asked, compared and taken down. It knows nothing of what a test proves.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
+pub mod starts;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
@@ -46,15 +48,20 @@ pub struct Lab {
 impl Lab {
     /// `None` when labs are left out on purpose.
     pub fn up(name: &str, inventory: &str) -> Option<Lab> {
-        if std::env::var_os("TBCTL_NO_LAB").is_some() {
-            return None;
-        }
-        let home = tempfile::tempdir().unwrap();
+        let home = wanted()?;
         let path = home.path().join("hosts.yaml");
         std::fs::write(&path, inventory.replace("TESTBED", name)).unwrap();
-        let lab = Lab { inventory: path, home };
-        lab.ok(&["lab", "up", lab.inv()]);
-        Some(lab)
+        Some(Lab { inventory: path, home }.booted())
+    }
+
+    /// The hosts of an inventory that is there; its file's name is the testbed's.
+    pub fn of(inventory: PathBuf) -> Option<Lab> {
+        Some(Lab { inventory, home: wanted()? }.booted())
+    }
+
+    fn booted(self) -> Lab {
+        self.ok(&["lab", "up", self.inv()]);
+        self
     }
 
     pub fn inv(&self) -> &str {
@@ -134,6 +141,11 @@ impl Lab {
              ip -o -4 addr | awk '{print $2, $4}'; ip route; sysctl -n net.ipv4.ip_forward net.core.somaxconn",
         )
     }
+}
+
+/// A home for the operator, unless there are to be no labs.
+fn wanted() -> Option<tempfile::TempDir> {
+    std::env::var_os("TBCTL_NO_LAB").is_none().then(|| tempfile::tempdir().unwrap())
 }
 
 impl Drop for Lab {
