@@ -82,9 +82,8 @@ impl Schedule {
                 self.look_at(host, node, &mut ahead);
             }
         }
-        if self.hosts[host].facts_wanted && ahead.all.is_empty() {
-            self.look_at_facts(host, &mut ahead);
-        }
+        // A task of this chain may just have asked for them: then they go out with everything else.
+        self.look_at_facts(host, &mut ahead);
         self.send(host, ahead);
     }
 
