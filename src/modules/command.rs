@@ -84,10 +84,12 @@ pub fn probe(guard: &Guarded) -> Probe {
     probe
 }
 
-/// The pattern as a shell word in which only `*`, `?` and `[…]` are special.
+/// The pattern as a shell word in which only `*`, `?` and `[…]` are special, and `~/` at its start.
 fn glob(pattern: &str) -> String {
-    let mut word = String::new();
-    for letter in pattern.chars() {
+    // As in Ansible, `~/` is the home of the user it runs as.
+    let (home, rest) = pattern.strip_prefix("~/").map_or(("", pattern), |rest| ("~/", rest));
+    let mut word = String::from(home);
+    for letter in rest.chars() {
         match letter {
             '*' | '?' | '[' | ']' => word.push(letter),
             _ => word.push_str(&sh::quote(&letter.to_string())),

@@ -39,8 +39,10 @@ impl<'a> Watch<'a> {
     pub fn begin(lab: &'a Lab, testbed: &str, host: &str) -> Watch<'a> {
         let status = tbctl::lab::status(testbed).unwrap();
         let pid = status.hosts.iter().find(|found| found.name == host).unwrap().pid.unwrap();
-        let group =
-            Fanotify::init(InitFlags::FAN_CLOEXEC | InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_UNLIMITED_QUEUE, EventFFlags::O_RDONLY);
+        let group = Fanotify::init(
+            InitFlags::FAN_CLOEXEC | InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_UNLIMITED_QUEUE,
+            EventFFlags::O_RDONLY,
+        );
         let group = group.unwrap();
         let root = fs::File::open(format!("/proc/{pid}/root")).unwrap();
         let mark = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_FILESYSTEM;
