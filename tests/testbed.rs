@@ -145,6 +145,21 @@ fn the_example_of_every_kind_is_applied_is_then_right_and_is_taken_back() {
     assert_eq!(live, lab.live("k1"));
 }
 
+/// What a chain changes that begins with a command is added to the journal that is there.
+#[test]
+fn a_later_run_that_begins_with_a_command_goes_on_with_the_journal() {
+    let Some(lab) = Lab::up("tgoeson", "testbed: TESTBED\nall: {hosts: {k1: {}}}\n") else { return };
+    let before = lab.tree("k1");
+    let head = "- hosts: all\n  gather_facts: false\n  tasks:\n";
+    let first = lab.file("first.yaml", &format!("{head}    - copy: {{dest: /root/a, content: a}}\n"));
+    let then = "    - command: 'true'\n    - copy: {dest: /root/b, content: b}\n";
+    let second = lab.file("second.yaml", &format!("{head}{then}"));
+    assert_eq!(lab.apply(&first)["k1"].changed, 1);
+    assert_eq!(lab.apply(&second)["k1"].changed, 2);
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert_same(&before, &lab.tree("k1"), "k1");
+}
+
 /// A server that gives everybody the same file; its port.
 fn serve(content: &'static [u8]) -> u16 {
     use std::io::Read as _;

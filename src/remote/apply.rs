@@ -122,6 +122,15 @@ impl Host {
     async fn apply_once(&mut self, stream: &mut Stream, seen: &mut Progress) -> Result<End, Unreached> {
         let link = self.linked().await?;
         let user = self.key(&stream.user, &link);
+        // A chain that begins with commands asks nothing first. Numbers of entries cannot be given, nor answers of
+        // the rest be decided upon, before the journal is known.
+        if self.users.get(&user).is_none_or(|known| known.journal.is_none()) {
+            let name = stream.user.clone();
+            self.meet(&name).await?;
+        }
+        if let Some(Err(damage)) = self.users.get(&user).and_then(|known| known.journal.as_ref()) {
+            return Ok(End::Refused(format!("its journal cannot be trusted: {}", damage.0)));
+        }
         let shell = match self.shell(&link, &user).await {
             Ok(shell) => shell,
             Err(Fault::User(why)) => return Ok(End::Refused(why)),
