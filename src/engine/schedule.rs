@@ -482,7 +482,7 @@ impl Schedule {
         Some(Ok(seen))
     }
 
-    fn set_facts(&mut self, node: NodeId, action: &Action) {
+    pub(crate) fn set_facts(&mut self, node: NodeId, action: &Action) {
         let entries = action.args.as_map().unwrap_or_default();
         let values = entries.iter().filter(|(key, _)| key.name != "cacheable");
         let values = values.map(|(key, value)| (key.name.clone(), value.to_value())).collect();
@@ -915,8 +915,8 @@ impl Schedule {
     /// A stream is over: what was seen before it holds no more.
     fn applied(&mut self, host: HostId, rest: Option<Vec<Result<String, String>>>) {
         let Some(Busy::Applying { parts, rest: asked, changes }) = self.hosts[host].busy.take() else { return };
-        let stopped = !parts.is_empty();
-        if changes || stopped || rest.is_some() {
+        // What is left of the parts never ran: it failed before, or the guard of one did.
+        if changes || !parts.is_empty() || rest.is_some() {
             self.hosts[host].answers.clear();
         }
         if let Some(rest) = rest {

@@ -61,6 +61,8 @@ struct Ahead {
     /// Something that was not put into the stream comes behind or between its parts.
     more: bool,
     steps: bool,
+    /// One of the steps may change what was seen.
+    changes: bool,
     /// Resources that got a journal entry in this stream.
     entries: HashMap<String, u32>,
     next_seq: Option<u32>,
@@ -332,13 +334,9 @@ impl Schedule {
         seen: &Seen,
         ahead: &mut Ahead,
     ) {
-        // What only reports, and what happens here, takes its turn when everything before it has ended.
-        if kind.nature == Nature::Look || kind.nature == Nature::Here {
+        // What only reports takes its turn when everything before it has ended.
+        if kind.nature == Nature::Look {
             ahead.more = true;
-            // An assertion or a value must be settled before what comes behind it runs.
-            if kind.nature == Nature::Here && kind.name != "debug" && ahead.steps {
-                ahead.closed = true;
-            }
             return;
         }
         if !ahead.steps {
@@ -348,6 +346,10 @@ impl Schedule {
             ahead.closed = true;
             ahead.more = true;
             return;
+        }
+        // A value that is known is seen by what comes behind it.
+        if kind.name == "set_fact" && task.loops.is_none() {
+            self.set_facts(node, action);
         }
         let mut result = ItemResult::new(label, value);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
@@ -377,6 +379,7 @@ impl Schedule {
         let title = self.graph.place(node).task;
         let steps = self.planned(host, task, &title, &item, ahead);
         ahead.steps = true;
+        ahead.changes |= !judge::is_quiet(task);
         if !judge::needs_verdict(task) && !judge::is_quiet(task) {
             let woken = self.notified_by(task, &item.scope, self.graph.node(node).play);
             ahead.notified.extend(woken.into_iter().map(|handler| (handler, true)));
@@ -509,10 +512,11 @@ impl Schedule {
             ahead.sent.insert(id, Sent { node, item: None, confirms });
         }
         let user = ahead.user.unwrap_or_default();
-        let stream = Stream { user, parts: ahead.parts, rest: ahead.all.clone(), ask_at_end: ahead.more };
+        let stream =
+            Stream { user, parts: ahead.parts, rest: ahead.all.clone(), ask_at_end: ahead.more && ahead.changes };
         self.note_entries(host, &stream);
         self.commands.push(Command::Send(host, Order::Apply(stream)));
-        self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: true });
+        self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: ahead.changes });
     }
 
     /// Entries are written at the head of the stream, so they are in the journal whatever becomes of its steps.
