@@ -126,13 +126,15 @@ fn lost(run: &Run, look: &Look) -> String {
 fn plan(run: &Run) -> String {
     let changed = sum(run, |counts| counts.changed);
     let unknown = sum(run, |counts| counts.unknown);
-    let same = sum(run, |counts| counts.ok).saturating_sub(changed);
+    // A failure that is ignored counts as ok, as Ansible has it; right it is not.
+    let same = sum(run, |counts| counts.ok - counts.ignored).saturating_sub(changed);
     format!("plan: {changed} to change, {unknown} known after apply, {same} right already{}", extras(run))
 }
 
 fn apply(run: &Run) -> String {
     let changed = sum(run, |counts| counts.changed);
-    let same = sum(run, |counts| counts.ok).saturating_sub(changed);
+    // A failure that is ignored counts as ok, as Ansible has it; right it is not.
+    let same = sum(run, |counts| counts.ok - counts.ignored).saturating_sub(changed);
     format!("apply: {changed} changed, {same} right already{} on {}", extras(run), count(run.hosts.len(), "host"))
 }
 
