@@ -21,9 +21,6 @@ struct Section {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     Path,
-    PathFollowed,
-    Stat,
-    StatFollowed,
     Text,
     Package,
     Unit,
@@ -36,13 +33,10 @@ enum Sort {
 
 fn sort_of(look: &Look) -> Sort {
     match look {
-        Look::Path { follow: false, .. } => Sort::Path,
-        Look::Path { follow: true, .. } => Sort::PathFollowed,
-        Look::Stat { follow: false, .. } => Sort::Stat,
-        Look::Stat { follow: true, .. } => Sort::StatFollowed,
-        Look::Text { .. } => Sort::Text,
+        Look::Path { .. } | Look::Stat { .. } => Sort::Path,
+        Look::Text { .. } | Look::Files { .. } => Sort::Text,
         Look::Package { .. } => Sort::Package,
-        Look::Unit { .. } => Sort::Unit,
+        Look::Unit { .. } | Look::Reread { .. } => Sort::Unit,
         Look::Passwd { .. } => Sort::Passwd,
         Look::Shadow { .. } => Sort::Shadow,
         Look::Group { .. } => Sort::Group,
@@ -51,16 +45,30 @@ fn sort_of(look: &Look) -> Sort {
     }
 }
 
-fn subject(look: &Look) -> &str {
+/// The word behind which a section names what it asks in another way, if it does.
+fn way(look: &Look) -> Option<&'static str> {
     match look {
-        Look::Path { path, .. } | Look::Stat { path, .. } | Look::Text { path } => path,
+        Look::Path { follow: true, .. } => Some("-L"),
+        Look::Stat { follow: false, .. } => Some("-S"),
+        Look::Stat { follow: true, .. } => Some("-SL"),
+        Look::Files { .. } => Some("-g"),
+        Look::Reread { .. } => Some("-r"),
+        _ => None,
+    }
+}
+
+fn subjects(look: &Look) -> Vec<&str> {
+    match look {
+        Look::Path { path, .. } | Look::Stat { path, .. } | Look::Text { path } => vec![path],
+        Look::Files { patterns } => patterns.to_vec(),
         Look::Package { name }
         | Look::Unit { name }
+        | Look::Reread { name }
         | Look::Passwd { name }
         | Look::Shadow { name }
         | Look::Group { name }
-        | Look::Member { name } => name,
-        Look::Script { text } | Look::Live { text } => text,
+        | Look::Member { name } => vec![name],
+        Look::Script { text } | Look::Live { text } => vec![text],
     }
 }
 
@@ -71,7 +79,7 @@ fn alone(sort: Sort) -> bool {
 
 fn sections(looks: &[Look]) -> Vec<Section> {
     let mut order: Vec<usize> = (0..looks.len()).collect();
-    order.sort_by_key(|&at| sort_of(&looks[at]));
+    order.sort_by_key(|&at| (sort_of(&looks[at]), way(&looks[at])));
     let mut found: Vec<Section> = Vec::new();
     for at in order {
         let sort = sort_of(&looks[at]);
@@ -87,22 +95,28 @@ fn sections(looks: &[Look]) -> Vec<Section> {
 pub fn script(looks: &[Look], mark: &str) -> String {
     let mut text = String::new();
     for section in sections(looks) {
-        let subjects = || section.items.iter().map(|&at| subject(&looks[at]));
-        let call = match section.sort {
-            Sort::Path => format!("_tb_paths '' {}", sh::words(subjects())),
-            Sort::PathFollowed => format!("_tb_paths -L {}", sh::words(subjects())),
-            Sort::Stat => format!("_tb_stats '' {}", sh::words(subjects())),
-            Sort::StatFollowed => format!("_tb_stats -L {}", sh::words(subjects())),
-            Sort::Text => format!("_tb_texts {}", sh::words(subjects())),
-            Sort::Package => format!("_tb_packages {}", sh::words(subjects())),
-            Sort::Unit => format!("_tb_units {}", sh::words(subjects())),
-            Sort::Passwd => format!("_tb_entries /etc/passwd {}", sh::words(subjects())),
-            Sort::Shadow => format!("_tb_entries /etc/shadow {}", sh::words(subjects())),
-            Sort::Group => format!("_tb_entries /etc/group {}", sh::words(subjects())),
-            Sort::Member => format!("_tb_member {}", sh::words(subjects())),
-            Sort::Script => format!("_tb_look {}", sh::words(subjects())),
+        let function = match section.sort {
+            Sort::Path => "_tb_paths",
+            Sort::Text => "_tb_texts",
+            Sort::Package => "_tb_packages",
+            Sort::Unit => "_tb_units",
+            Sort::Passwd => "_tb_entries /etc/passwd",
+            Sort::Shadow => "_tb_entries /etc/shadow",
+            Sort::Group => "_tb_entries /etc/group",
+            Sort::Member => "_tb_member",
+            Sort::Script => "_tb_look",
         };
-        text.push_str(&format!("{call}\nprintf '%s\\n' {mark}\n"));
+        let mut words = vec![function.to_string()];
+        let mut last = None;
+        for look in section.items.iter().map(|&at| &looks[at]) {
+            let own = way(look);
+            if own != last {
+                words.extend(own.map(str::to_string));
+            }
+            last = own;
+            words.extend(subjects(look).into_iter().map(sh::quote));
+        }
+        text.push_str(&format!("{}\nprintf '%s\\n' {mark}\n", words.join(" ")));
     }
     text
 }
@@ -120,13 +134,14 @@ pub fn split(looks: &[Look], mark: &str, printed: &str) -> Result<Vec<String>, S
                 None => return Err("the host stopped in the middle of its answers".into()),
             }
         }
-        let subjects: Vec<&str> = section.items.iter().map(|&at| subject(&looks[at])).collect();
+        let own: Vec<&Look> = section.items.iter().map(|&at| &looks[at]).collect();
+        let names: Vec<&str> = own.iter().flat_map(|look| subjects(look)).collect();
         let texts = match section.sort {
-            Sort::Path | Sort::PathFollowed | Sort::Stat | Sort::StatFollowed => split_paths(&chunk, subjects.len())?,
-            Sort::Text => split_texts(&chunk, &subjects),
-            Sort::Package => split_packages(&chunk, &subjects),
-            Sort::Unit => split_units(&chunk, subjects.len()),
-            Sort::Passwd | Sort::Shadow | Sort::Group => split_entries(&chunk, subjects.len())?,
+            Sort::Path => split_paths(&chunk, own.len())?,
+            Sort::Text => split_texts(&chunk, &own),
+            Sort::Package => split_packages(&chunk, &names),
+            Sort::Unit => split_units(&chunk, own.len()),
+            Sort::Passwd | Sort::Shadow | Sort::Group => split_entries(&chunk, own.len())?,
             Sort::Member | Sort::Script => vec![chunk.join("\n")],
         };
         for (at, text) in section.items.iter().zip(texts) {
@@ -136,43 +151,56 @@ pub fn split(looks: &[Look], mark: &str, printed: &str) -> Result<Vec<String>, S
     Ok(answers)
 }
 
-/// A line of letters, then a line of `stat` for each that exists, then one digest for each `f`. For kinds that ask for many
-/// paths in a script of their own, by `_tb_paths`.
+/// A line of letters, then a line of `stat` for each that exists, what links lead to last, then one digest for each `f` or
+/// `F`. For kinds that ask for many paths in a script of their own, by `_tb_paths`.
 pub fn split_paths(chunk: &[&str], count: usize) -> Result<Vec<String>, String> {
     let letters: Vec<char> = chunk.first().map(|line| line.chars().collect()).unwrap_or_default();
-    let existing = letters.iter().filter(|letter| **letter != '-').count();
-    let files = letters.iter().filter(|letter| **letter == 'f').count();
-    if letters.len() != count || chunk.len() != 1 + existing + files {
+    let led = letters.iter().filter(|letter| letter.is_ascii_uppercase()).count();
+    let plain = letters.iter().filter(|letter| **letter != '-').count() - led;
+    let files = letters.iter().filter(|letter| matches!(letter, 'f' | 'F')).count();
+    if letters.len() != count || chunk.len() != 1 + plain + led + files {
         return Err(format!("stat answered out of step: {}", chunk.join(" / ")));
     }
-    let mut stats = chunk[1..=existing].iter();
-    let mut digests = chunk[1 + existing..].iter();
+    let (mut stats, rest) = (chunk[1..=plain].iter(), &chunk[1 + plain..]);
+    let (mut led_stats, mut digests) = (rest[..led].iter(), rest[led..].iter());
     let mut one = |letter: &char| {
-        let mut text = letter.to_string();
-        if *letter != '-' {
-            text = text + "\n" + stats.next().copied().unwrap_or_default();
-        }
-        if *letter == 'f' {
-            text = text + "\n" + digests.next().copied().unwrap_or_default();
-        }
-        text
+        let stat = match letter {
+            '-' => None,
+            'A'..='Z' => led_stats.next(),
+            _ => stats.next(),
+        };
+        let digest = if matches!(letter, 'f' | 'F') { digests.next() } else { None };
+        let lines = stat.into_iter().chain(digest).map(|line| format!("\n{line}"));
+        lines.fold(letter.to_string(), |text, line| text + &line)
     };
     Ok(letters.iter().map(&mut one).collect())
 }
 
 fn join_paths(answers: &[&str]) -> String {
-    let part = |at: usize| answers.iter().filter_map(move |answer| answer.lines().nth(at));
-    let letters: String = part(0).collect();
-    std::iter::once(letters.as_str()).chain(part(1)).chain(part(2)).collect::<Vec<_>>().join("\n")
+    let led = |answer: &&&str| answer.starts_with(|letter: char| letter.is_ascii_uppercase());
+    let line = |answer: &&str, at: usize| answer.lines().nth(at).map(str::to_string);
+    let letters: String = answers.iter().filter_map(|answer| answer.chars().next()).collect();
+    let stats = answers.iter().filter(|answer| !led(answer)).chain(answers.iter().filter(led));
+    let stats = stats.filter_map(|answer| line(answer, 1));
+    let digests = answers.iter().filter_map(|answer| line(answer, 2));
+    std::iter::once(letters).chain(stats).chain(digests).collect::<Vec<_>>().join("\n")
 }
 
-fn split_texts(chunk: &[&str], subjects: &[&str]) -> Vec<String> {
-    let mut texts = Vec::new();
-    for subject in subjects {
-        let own = chunk.iter().filter_map(|line| line.strip_prefix(subject)?.strip_prefix(':'));
-        texts.push(own.collect::<Vec<_>>().join("\n"));
-    }
-    texts
+/// The line before what the patterns of [`Look::Files`] found.
+const FILES: &str = "/proc/sys/kernel/ostype:";
+
+fn split_texts(chunk: &[&str], looks: &[&Look]) -> Vec<String> {
+    let patterns = looks.iter().any(|look| matches!(look, Look::Files { .. }));
+    let first = chunk.iter().rposition(|line| line.starts_with(FILES)).filter(|_| patterns);
+    let (texts, files) = chunk.split_at(first.unwrap_or(chunk.len()));
+    let one = |look: &&Look| match look {
+        Look::Text { path } => {
+            let own = texts.iter().filter_map(|line| line.strip_prefix(path.as_str())?.strip_prefix(':'));
+            own.collect::<Vec<_>>().join("\n")
+        }
+        _ => files.join("\n"),
+    };
+    looks.iter().map(one).collect()
 }
 
 fn split_packages(chunk: &[&str], subjects: &[&str]) -> Vec<String> {
@@ -199,11 +227,11 @@ pub fn expect(looks: &[Look], answers: &[&str], mark: &str) -> String {
     for section in sections(looks) {
         let own: Vec<&str> = section.items.iter().map(|&at| answers[at]).collect();
         let body = match section.sort {
-            Sort::Path | Sort::PathFollowed | Sort::Stat | Sort::StatFollowed => join_paths(&own),
+            Sort::Path => join_paths(&own),
             Sort::Text => {
                 let items = section.items.iter().zip(&own).filter(|(_, answer)| !answer.is_empty());
                 let lines = items.flat_map(|(&at, answer)| {
-                    answer.split('\n').map(move |line| format!("{}:{line}", subject(&looks[at])))
+                    answer.split('\n').map(move |line| format!("{}:{line}", subjects(&looks[at])[0]))
                 });
                 lines.collect::<Vec<_>>().join("\n")
             }

@@ -16,10 +16,15 @@ pub enum Look {
     Stat { path: String, follow: bool },
     /// The lines of a small text file or of a file below `/proc`; empty when it is not there. Ask [`Look::Path`] beside it.
     Text { path: String },
+    /// The lines of all readable files that match one of these patterns, each with `path:` in front. They tell of what moves
+    /// by itself, so they are never compared.
+    Files { patterns: &'static [&'static str] },
     /// Decodes to [`PackageState`].
     Package { name: String },
     /// Decodes to [`UnitState`].
     Unit { name: String },
+    /// `NeedDaemonReload=yes` when the unit's files were changed since systemd read them.
+    Reread { name: String },
     /// The line of `/etc/passwd`, or nothing.
     Passwd { name: String },
     /// The password field of `/etc/shadow`, or nothing (also when it may not be read).
@@ -119,10 +124,11 @@ impl PathState {
         let mut lines = text.lines();
         let kind = match lines.next() {
             Some("-") | None => return Ok(PathState::default()),
-            Some("f" | "u") => PathKind::File,
-            Some("d") => PathKind::Directory,
+            // A capital letter: a link leads there.
+            Some("f" | "u" | "F" | "U") => PathKind::File,
+            Some("d" | "D") => PathKind::Directory,
             Some("l") => PathKind::Link,
-            Some("o") => PathKind::Other,
+            Some("o" | "O") => PathKind::Other,
             Some(other) => return Err(format!("`{other}` is no type of file")),
         };
         let stat = lines.next().ok_or("a line of stat is missing")?;

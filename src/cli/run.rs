@@ -74,7 +74,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
     let testbed = project.inventory.testbed.clone();
     let (password, id) = (password(&project.config, &*ask)?, run_id());
-    let crew = Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), password };
+    let crew = Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: mode == Mode::Plan, password };
     let workers = crew.workers(&graph.hosts, &ways)?;
     let users = Users {
         escalate: project.config.r#become.unwrap_or(false),
@@ -104,6 +104,8 @@ pub(super) struct Crew {
     pub(super) ask: Arc<dyn Ask>,
     pub(super) testbed: String,
     pub(super) run: String,
+    /// See [`Manner::journals`].
+    pub(super) journals: bool,
     pub(super) password: Option<Secret<String>>,
 }
 
@@ -113,7 +115,12 @@ impl Crew {
         let worker = |name: &String| {
             let way = ways.get(name).ok_or_else(|| anyhow::anyhow!("the inventory has no host `{name}`"))?;
             let password = way.become_password.clone().or_else(|| self.password.clone());
-            let manner = Manner { testbed: self.testbed.clone(), run: self.run.clone(), become_password: password };
+            let manner = Manner {
+                testbed: self.testbed.clone(),
+                run: self.run.clone(),
+                journals: self.journals,
+                become_password: password,
+            };
             Ok(Worker {
                 name: name.clone(),
                 target: way.target.clone(),

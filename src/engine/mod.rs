@@ -3,12 +3,16 @@
 //! `schedule` is a pure state machine over orders and answers; `ready` renders and decodes one node; `scope` is the one table of
 //! variable precedence; `drive` is the only loop that waits.
 
+mod answers;
 pub mod destroy;
 pub mod drive;
+mod ending;
+mod facts;
 pub mod judge;
 pub mod keys;
 pub mod precheck;
 pub mod ready;
+mod report;
 pub mod schedule;
 pub mod scope;
 pub mod state;

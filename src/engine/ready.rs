@@ -29,6 +29,7 @@ use crate::modules::FileArg;
 use crate::modules::Kind;
 use crate::modules::Nature;
 use crate::modules::Resource;
+use crate::modules::setup::Group;
 use crate::remote::order::As;
 
 /// Largest content that travels inside a script, in bytes.
@@ -83,9 +84,13 @@ pub struct Users {
     pub login: Vec<Option<String>>,
 }
 
-/// Facts that nobody wrote a task for.
-pub fn facts(scope: &Scope, kind: &'static Kind) -> Ready {
-    let args = Node::map(&Span::synthetic("setup", "setup"), Vec::new());
+/// Groups of facts that nobody wrote a task for.
+pub fn facts(scope: &Scope, kind: &'static Kind, groups: &[Group]) -> Ready {
+    let span = Span::synthetic("setup", "setup");
+    let only = (!groups.contains(&Group::Min)).then_some("!min");
+    let words = groups.iter().map(|group| group.name()).chain(only).map(|word| Node::literal(&span, word));
+    let subset = Node::new(&span, Tree::List(words.collect()));
+    let args = Node::map(&span, vec![(Key { span: span.clone(), name: "gather_subset".into() }, subset)]);
     let action = (kind.probe)(&args).and_then(|probe| {
         let resource = (kind.decode)(&args)?;
         Ok(Action { user: None, probe, resource, environment: Vec::new(), timeout: None, args })
@@ -97,6 +102,15 @@ pub fn facts(scope: &Scope, kind: &'static Kind) -> Ready {
             Ready::Go { items: vec![item], looped: false }
         }
         Err(fault) => Ready::Fault(Box::new(fault)),
+    }
+}
+
+/// Whether a task turns out to have nothing to do on its host.
+pub fn is_skipped(ready: &Ready) -> bool {
+    match ready {
+        Ready::Skipped(_) => true,
+        Ready::Go { items, .. } => items.iter().all(|item| matches!(item.state, State::Skipped(_))),
+        Ready::Waits { .. } | Ready::Fault(_) => false,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::engine::keys::Keys;
 use crate::event::NodeId;
 use crate::graph::Graph;
 use crate::graph::HostId;
+use crate::graph::Node as Placed;
 use crate::graph::Pos;
 use crate::graph::Work;
 use crate::graph::build::written;
@@ -34,10 +35,11 @@ use crate::lang::search::Search;
 use crate::lang::task::Task;
 use crate::lang::task::Vars;
 use crate::lang::template::Templates;
+use crate::modules::setup::Group;
 
 /// Prefix of a [`Pending`] that waits for a node's end.
 pub const NODE: &str = "node ";
-/// Prefix of a [`Pending`] for facts nobody has asked for yet; the host's number follows.
+/// Prefix of a [`Pending`] for facts nobody has asked for yet; the place of facts and the group's name follow.
 pub const FACTS: &str = "facts ";
 /// Prefix of a [`Pending`] for a value that only apply can produce; the task's name follows.
 pub const AFTER: &str = "after ";
@@ -55,8 +57,8 @@ pub struct Store {
     /// Who writes which variable of which host, in order of position.
     writers: HashMap<(HostId, String), Vec<NodeId>>,
     outputs: HashMap<NodeId, Output>,
-    /// `ansible_…` by host, once gathered.
-    facts: HashMap<HostId, Arc<IndexMap<String, Value>>>,
+    /// `ansible_…` by the node that gathered them, and which groups of them were.
+    facts: HashMap<NodeId, Facts>,
     /// Hosts that failed or were lost, in order.
     pub gone: Vec<HostId>,
     /// `env` lookups see these.
@@ -64,6 +66,13 @@ pub struct Store {
     /// Taken for `now()`.
     pub now: std::time::SystemTime,
     pub keys: Arc<Keys>,
+}
+
+/// What one node found out about its host.
+#[derive(Debug, Clone, Default)]
+struct Facts {
+    values: Arc<IndexMap<String, Value>>,
+    groups: Vec<Group>,
 }
 
 /// What a node left behind.
@@ -121,12 +130,15 @@ impl Store {
         self.outputs.contains_key(&node)
     }
 
-    pub fn put_facts(&mut self, host: HostId, facts: IndexMap<String, Value>) {
-        self.facts.insert(host, Arc::new(facts));
+    /// Facts of these groups are known from now on.
+    pub fn put_facts(&mut self, node: NodeId, groups: &[Group], values: impl IntoIterator<Item = (String, Value)>) {
+        let facts = self.facts.entry(node).or_default();
+        Arc::make_mut(&mut facts.values).extend(values);
+        facts.groups.extend(groups);
     }
 
-    pub fn has_facts(&self, host: HostId) -> bool {
-        self.facts.contains_key(&host)
+    pub fn has_facts(&self, node: NodeId, group: Group) -> bool {
+        self.facts.get(&node).is_some_and(|facts| facts.groups.contains(&group))
     }
 
     /// The last value written to a name before a position.
@@ -146,39 +158,64 @@ impl Store {
         None
     }
 
-    /// A fact. Not gathered yet but to be had in this play: unknown.
+    /// A fact, as the last that gathered it before a position left it. Not gathered yet but to be had: unknown.
     fn fact(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
-        if name == "ansible_facts" {
-            return Some(match self.facts.get(&host) {
-                Some(facts) => {
-                    let short = facts
-                        .iter()
-                        .map(|(key, value)| (key.strip_prefix("ansible_").unwrap_or(key).to_string(), value.clone()));
-                    Found::Value(Value::from_pairs(short))
-                }
-                None if self.gathers(host, before) => Found::Unknown(Pending(format!("{FACTS}{host}"))),
-                None => Found::Value(Value::from_pairs(std::iter::empty::<(String, Value)>())),
-            });
-        }
         if !name.starts_with("ansible_") {
             return None;
         }
-        match self.facts.get(&host) {
-            Some(facts) => facts.get(name).map(|value| Found::Value(value.clone())),
-            None => self.gathers(host, before).then(|| Found::Unknown(Pending(format!("{FACTS}{host}")))),
+        let group = Group::of(name);
+        for node in self.gatherers(host, before) {
+            let known = self.facts.get(&node);
+            if let Some(value) = known.and_then(|facts| facts.values.get(name)) {
+                return Some(Found::Value(value.clone()));
+            }
+            let open = match self.graph.node(node).work {
+                Work::Facts { .. } => !self.has_facts(node, group),
+                _ => false,
+            };
+            if open {
+                return Some(Found::Unknown(Pending(format!("{FACTS}{node} {}", group.name()))));
+            }
+            if self.graph.node(node).task().is_some() && !self.has(node) {
+                return Some(Found::Unknown(Pending(format!("{NODE}{node}"))));
+            }
         }
+        None
     }
 
-    /// Whether facts are gathered on a host before a position.
-    fn gathers(&self, host: HostId, before: &Pos) -> bool {
-        let chain = &self.graph.chains[host];
-        let earlier = chain.iter().map(|&id| self.graph.node(id)).take_while(|node| node.pos < *before);
-        let mut earlier = earlier.filter(|node| match &node.work {
+    /// A fact that was gathered: nothing is asked for it.
+    fn known_fact(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
+        let mut gatherers = self.gatherers(host, before);
+        let value = gatherers.find_map(|node| self.facts.get(&node)?.values.get(name).cloned());
+        value.map(Found::Value)
+    }
+
+    /// Places of facts and tasks that collect them before a position, the last one first.
+    fn gatherers(&self, host: HostId, before: &Pos) -> impl Iterator<Item = NodeId> {
+        let gathers = |node: &Placed| match &node.work {
             Work::Facts { .. } => true,
             Work::Task { kind, .. } => kind.name == "setup",
             Work::Include(_) => false,
-        });
-        earlier.next().is_some()
+        };
+        let chain = self.graph.chains[host].iter().rev().copied();
+        chain.filter(move |&id| {
+            let node = self.graph.node(id);
+            node.pos < *before && gathers(node)
+        })
+    }
+
+    /// Names of facts that are known, and an example of each group that is still to be had.
+    fn fact_names(&self, host: HostId, before: &Pos) -> Vec<String> {
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for node in self.gatherers(host, before) {
+            names.extend(self.facts.get(&node).into_iter().flat_map(|facts| facts.values.keys().cloned()));
+            if matches!(self.graph.node(node).work, Work::Facts { .. }) {
+                let open = Group::ALL.into_iter().filter(|group| !self.has_facts(node, *group));
+                names.extend(open.map(|group| format!("ansible_{}", group.example())));
+                break;
+            }
+        }
+        names.into_iter().collect()
     }
 }
 
@@ -268,18 +305,14 @@ impl Scope {
 
     /// Facts beat the inventory once they are there. Names that steer connections are never facts.
     fn known_fact(&self, name: &str) -> Option<Found> {
-        let known = self.store.has_facts(self.host) || name == "ansible_facts";
-        if CONNECTION.contains(&name) || !known {
-            return None;
+        if name == "ansible_facts" {
+            return Some(Found::Scope(Arc::new(OwnFacts(self.clone()))));
         }
-        self.store.fact(self.host, name, &self.pos)
+        if CONNECTION.contains(&name) { None } else { self.store.known_fact(self.host, name, &self.pos) }
     }
 
     fn wanted_fact(&self, name: &str) -> Option<Found> {
-        if CONNECTION.contains(&name) {
-            return None;
-        }
-        self.store.fact(self.host, name, &self.pos)
+        if CONNECTION.contains(&name) { None } else { self.store.fact(self.host, name, &self.pos) }
     }
 
     fn inventory(&self, name: &str) -> Option<Found> {
@@ -370,15 +403,30 @@ impl Lookup for Scope {
         }
         let own = self.store.writers.keys().filter(|(host, _)| *host == self.host).map(|(_, name)| name.clone());
         names.extend(own);
-        if let Some(facts) = self.store.facts.get(&self.host) {
-            names.extend(facts.keys().cloned());
-        }
+        names.extend(self.store.fact_names(self.host, &self.pos));
         names.extend(["inventory_hostname", "groups", "hostvars", "group_names"].map(String::from));
         names.into_iter().collect()
     }
 
     fn files(&self) -> Option<&dyn Files> {
         Some(self)
+    }
+}
+
+/// `ansible_facts`: a host's facts, each group gathered only when one of them is touched.
+#[derive(Debug)]
+struct OwnFacts(Scope);
+
+impl Lookup for OwnFacts {
+    fn get(&self, name: &str) -> Found {
+        let Scope { store, host, pos, .. } = &self.0;
+        store.fact(*host, &format!("ansible_{name}"), pos).unwrap_or(Found::Missing)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let Scope { store, host, pos, .. } = &self.0;
+        let names = store.fact_names(*host, pos).into_iter();
+        names.map(|name| name.strip_prefix("ansible_").unwrap_or(&name).to_string()).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state of a run inside the scheduler: hosts, nodes, blocks. Only data; the rules are in `schedule`.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -17,8 +18,8 @@ use crate::event::NodeId;
 use crate::event::Shown;
 use crate::graph::Frame;
 use crate::graph::HostId;
-use crate::journal::Journal;
 use crate::modules::Fields;
+use crate::modules::setup::Group;
 use crate::remote::order::As;
 
 /// A question and the user it is asked as.
@@ -35,7 +36,6 @@ pub struct HostState {
     pub provisional: bool,
     /// Failed, lost or ended early, and why.
     pub gone: Option<String>,
-    pub journals: HashMap<As, Journal>,
     /// Nodes of other hosts that wait to run here.
     pub guests: VecDeque<NodeId>,
     pub notified: HashSet<(usize, usize)>,
@@ -45,7 +45,8 @@ pub struct HostState {
     pub falling: Vec<(Arc<Frame>, Failure)>,
     /// What `rescue` sees of the failure, by frame: `ansible_failed_task`, `ansible_failed_result`.
     pub rescued: HashMap<usize, [(String, Value); 2]>,
-    pub facts_wanted: bool,
+    /// What somebody reads of which place of facts.
+    pub facts_wanted: BTreeSet<(NodeId, Group)>,
     pub connected: bool,
 }
 

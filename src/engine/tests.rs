@@ -69,9 +69,19 @@ impl Fake {
     }
 
     fn answer(&self, (_, look): &(As, Look)) -> String {
+        if let Look::Stat { path, .. } = look {
+            return self.stat(path);
+        }
         let Look::Script { text } = look else { return String::new() };
         let known = self.names.iter().any(|name| text.contains(&format!(" in /{name};")));
         if known { "yes".into() } else { String::new() }
+    }
+
+    fn stat(&self, path: &str) -> String {
+        match self.names.contains(path.trim_start_matches('/')) {
+            true => format!("d\n4096|2|1|1|1|1|1|8|41ed|0|0|root|root|{path}"),
+            false => "-".into(),
+        }
     }
 
     fn apply(&mut self, stream: &Stream, answers: &mut Vec<Answer>) {
@@ -84,11 +94,16 @@ impl Fake {
             }
             answers.push(Answer::Began { part: part.id });
             let mut ran = Vec::new();
-            for planned in &part.steps {
-                let Apply::Run(script) = &planned.step.apply else { continue };
+            for step in &part.steps {
+                let Apply::Run(script) = &step.apply else { continue };
                 let text = script.text.strip_prefix("exec ").unwrap_or(&script.text);
-                self.log.push(text.to_string());
                 let mut one = Ran::default();
+                if let Some(path) = text.strip_prefix("_tb_paths -S ") {
+                    one.stdout = format!("{}\n@@\n", self.stat(path.lines().next().unwrap()));
+                    ran.push(one);
+                    continue;
+                }
+                self.log.push(text.to_string());
                 match text.split_once(' ') {
                     Some(("touch", name)) => drop(self.names.insert(name.to_string())),
                     Some(("say", words)) => one.stdout = format!("{words}\n"),
@@ -318,6 +333,7 @@ enum Kind {
     Fail,
     When(u8),
     Set,
+    Stat(u8),
 }
 
 fn tasks() -> impl Strategy<Value = Vec<(Kind, bool, bool)>> {
@@ -327,6 +343,7 @@ fn tasks() -> impl Strategy<Value = Vec<(Kind, bool, bool)>> {
         1 => Just(Kind::Fail),
         2 => (0..4u8).prop_map(Kind::When),
         1 => Just(Kind::Set),
+        2 => (0..4u8).prop_map(Kind::Stat),
     ];
     proptest::collection::vec((kind, any::<bool>(), any::<bool>()), 1..8)
 }
@@ -339,13 +356,18 @@ fn text_of(tasks: &[(Kind, bool, bool)]) -> String {
             Kind::Say => format!("    - command: say w{at}\n      register: r{at}\n      changed_when: {flag}\n"),
             Kind::Fail => format!("    - command: fail\n      ignore_errors: {flag}\n"),
             Kind::When(name) => {
-                let earlier = (0..at).rev().find(|&at| matches!(tasks[at].0, Kind::Say));
-                let test = earlier.map_or("v == 'w0'".into(), |at| format!("r{at}.stdout == 'w{at}'"));
+                let earlier = (0..at).rev().find(|&at| matches!(tasks[at].0, Kind::Say | Kind::Stat(_)));
+                let test = match earlier.map(|at| (at, &tasks[at].0)) {
+                    Some((at, Kind::Stat(_))) => format!("not s{at}.stat.exists"),
+                    Some((at, _)) => format!("r{at}.stdout == 'w{at}'"),
+                    None => "v == 'w0'".into(),
+                };
                 format!("    - command: touch n{name} creates=/n{name}\n      when: {test}\n")
             }
+            Kind::Stat(name) => format!("    - stat: path=/n{name}\n      register: s{at}\n"),
             Kind::Set => format!("    - set_fact: {{v: w{}}}\n", u8::from(*flag)),
         };
-        if *notify && !matches!(kind, Kind::Set) {
+        if *notify && !matches!(kind, Kind::Set | Kind::Stat(_)) {
             text += "      notify: h\n";
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::change::Look;
 use crate::change::Seen;
+use crate::change::Step;
 use crate::change::Undo;
 use crate::engine::judge;
 use crate::engine::ready;
@@ -16,6 +17,7 @@ use crate::engine::ready::Action;
 use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
+use crate::engine::report;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Gate;
 use crate::engine::schedule::Schedule;
@@ -28,25 +30,23 @@ use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
 use crate::lang::inherit::Reach as Said;
+use crate::lang::node::Node as Static;
 use crate::lang::playbook::Strategy;
 use crate::lang::task::Task;
 use crate::modules::Kind;
 use crate::modules::Nature;
 use crate::modules::Reach;
 use crate::remote::order::As;
-use crate::remote::order::Kept;
 use crate::remote::order::Order;
 use crate::remote::order::Part;
-use crate::remote::order::Planned;
 use crate::remote::order::Stream;
-use crate::remote::stream;
 
 /// Most parts in one stream, so that scripts stay of a size a shell likes.
 const MOST_PARTS: usize = 200;
 
 /// What a walk gathers.
 #[derive(Default)]
-struct Ahead {
+pub(super) struct Ahead {
     /// Questions without an answer.
     missing: Vec<Question>,
     /// Questions of everything that has not ended: asked again after a change.
@@ -59,13 +59,10 @@ struct Ahead {
     /// No further part may be added.
     closed: bool,
     /// Something that was not put into the stream comes behind or between its parts.
-    more: bool,
+    pub(super) more: bool,
     steps: bool,
     /// One of the steps may change what was seen.
     changes: bool,
-    /// Resources that got a journal entry in this stream.
-    entries: HashMap<String, u32>,
-    next_seq: Option<u32>,
     /// Handlers this stream wakes, and those it has run since.
     notified: HashMap<usize, bool>,
 }
@@ -75,7 +72,7 @@ type Right = (NodeId, usize, ItemResult, Vec<(Look, String)>);
 
 impl Schedule {
     /// Asks and applies for a host's own chain.
-    pub(crate) fn walk(&mut self, host: HostId) {
+    pub(super) fn walk(&mut self, host: HostId) {
         let mut ahead = Ahead::default();
         self.look_at_facts(host, &mut ahead);
         let chain = self.graph.chains[host].clone();
@@ -90,7 +87,7 @@ impl Schedule {
     }
 
     /// Asks and applies for one node of another host that is delegated here.
-    pub(crate) fn walk_guest(&mut self, host: HostId, node: NodeId) {
+    pub(super) fn walk_guest(&mut self, host: HostId, node: NodeId) {
         let mut ahead = Ahead::default();
         if self.nodes[node as usize].ended {
             self.hosts[host].guests.pop_front();
@@ -104,30 +101,16 @@ impl Schedule {
         self.send(host, ahead);
     }
 
-    fn look_at_facts(&mut self, host: HostId, ahead: &mut Ahead) {
-        let Some(node) = self.open_facts(host).filter(|_| self.hosts[host].facts_wanted) else { return };
-        let Work::Facts { kind } = self.graph.node(node).work.clone() else { return };
-        if let Ready::Go { items, .. } = ready::facts(&self.scope(node), kind) {
-            for item in items {
-                if let State::Go(action) = item.state {
-                    self.ask(host, &action, ahead);
-                }
-            }
-        }
-    }
-
-    /// The host's facts node, if it has not ended.
-    pub(crate) fn open_facts(&self, host: HostId) -> Option<NodeId> {
-        let open = |node: &NodeId| {
-            !self.nodes[*node as usize].ended && matches!(self.graph.node(*node).work, Work::Facts { .. })
-        };
-        self.graph.chains[host].iter().copied().find(open)
-    }
-
     fn look_at(&mut self, host: HostId, node: NodeId, ahead: &mut Ahead) {
         match self.gate_ahead(node, ahead) {
             Gate::Open => {}
-            Gate::Silent | Gate::Quiet => return,
+            Gate::Silent => return,
+            Gate::Quiet => {
+                if let Work::Facts { kind } = self.graph.node(node).work {
+                    self.look_at_later_facts(host, node, kind, ahead);
+                }
+                return;
+            }
             Gate::Wait(_) => {
                 ahead.closed = true;
                 ahead.more = true;
@@ -180,15 +163,11 @@ impl Schedule {
     }
 
     fn is_at_cursor(&self, host: HostId, node: NodeId) -> bool {
-        let open = self.graph.chains[host].iter().copied().find(|&other| !self.nodes[other as usize].ended);
-        let open = match open {
-            Some(first) if matches!(self.graph.node(first).work, Work::Facts { .. }) => {
-                let chain = &self.graph.chains[host];
-                chain.iter().copied().skip(self.hosts[host].cursor).find(|&other| !self.nodes[other as usize].ended)
-            }
-            other => other,
+        let chain = self.graph.chains[host].iter().copied().skip(self.hosts[host].cursor);
+        let open = |other: &NodeId| {
+            !self.nodes[*other as usize].ended && !matches!(self.graph.node(*other).work, Work::Facts { .. })
         };
-        open == Some(node)
+        chain.into_iter().find(open) == Some(node)
     }
 
     /// Whether a delegated node needs anything of the host it is delegated to.
@@ -246,7 +225,7 @@ impl Schedule {
         }
     }
 
-    fn ask(&mut self, host: HostId, action: &Action, ahead: &mut Ahead) -> bool {
+    pub(super) fn ask(&mut self, host: HostId, action: &Action, ahead: &mut Ahead) -> bool {
         let mut complete = true;
         for (_, look) in &action.probe.looks {
             complete &= self.ask_one(host, (action.user.clone(), look.clone()), ahead);
@@ -304,21 +283,22 @@ impl Schedule {
             ahead.more = true;
             return;
         }
-        if change.is_empty() {
+        if change.is_empty() && !(kind.nature == Nature::Look && ahead.steps) {
             self.pass(node, (task, kind), index, &item.label, item.value, &action, &seen, ahead);
             return;
         }
         let plan = self.rules.plan && !self.runs_in_plan(&item.scope, task);
         let full = ahead.parts.len() >= self.rules.window.unwrap_or(MOST_PARTS).min(MOST_PARTS);
         let doubtful = self.nodes[node as usize].stale >= 2 && ahead.steps;
-        if plan || full || doubtful || !self.may_start(node, task, kind) {
+        let starts = change.is_empty() || self.may_start(node, task, kind);
+        if plan || full || doubtful || !starts {
             ahead.closed = true;
             ahead.more = true;
             return;
         }
         let sent =
             SentItem { index, scope: item.scope, action: *action, seen, change, label: item.label, value: item.value };
-        self.add(host, node, task, sent, ahead);
+        self.add(node, task, sent, ahead);
     }
 
     /// An item that is right. Behind a step of this stream its guard has to confirm it.
@@ -334,11 +314,6 @@ impl Schedule {
         seen: &Seen,
         ahead: &mut Ahead,
     ) {
-        // What only reports takes its turn when everything before it has ended.
-        if kind.nature == Nature::Look {
-            ahead.more = true;
-            return;
-        }
         if !ahead.steps {
             return;
         }
@@ -357,7 +332,7 @@ impl Schedule {
     }
 
     /// One more part of the stream.
-    fn add(&mut self, host: HostId, node: NodeId, task: &Arc<Task>, item: SentItem, ahead: &mut Ahead) {
+    fn add(&mut self, node: NodeId, task: &Arc<Task>, item: SentItem, ahead: &mut Ahead) {
         let id = self.next_part;
         self.next_part += 1;
         let mut looks: Vec<(Look, String)> = Vec::new();
@@ -366,7 +341,11 @@ impl Schedule {
             confirms.push((same, index, result));
             looks.extend(own);
         }
-        looks.extend(guard(&item.action, &item.seen));
+        // What only reports is asked again in its place; it is right whatever it finds.
+        let reports = item.change.is_empty();
+        if !reports {
+            looks.extend(guard(&item.action, &item.seen));
+        }
         let mut unique: Vec<(Look, String)> = Vec::new();
         for pair in looks {
             if !unique.contains(&pair) {
@@ -376,49 +355,25 @@ impl Schedule {
         if let Some(handler) = self.graph.node(node).handler {
             ahead.notified.insert(handler, false);
         }
-        let title = self.graph.place(node).task;
-        let steps = self.planned(host, task, &title, &item, ahead);
+        let steps = match reports {
+            true => vec![report::step(&item.action)],
+            false => item.change.steps.iter().cloned().map(|step| with_own_undo(task, step)).collect(),
+        };
         ahead.steps = true;
-        ahead.changes |= !judge::is_quiet(task);
-        if !judge::needs_verdict(task) && !judge::is_quiet(task) {
+        ahead.changes |= !reports && !judge::is_quiet(task);
+        if !reports && !judge::needs_verdict(task) && !judge::is_quiet(task) {
             let woken = self.notified_by(task, &item.scope, self.graph.node(node).play);
             ahead.notified.extend(woken.into_iter().map(|handler| (handler, true)));
         }
         ahead.parts.push(Part {
             id,
             guard: unique,
+            title: self.graph.place(node).task,
             steps,
             environment: item.action.environment.clone(),
             timeout: item.action.timeout,
         });
         ahead.sent.insert(id, Sent { node, item: Some(item), confirms });
-    }
-
-    /// The steps with their journal entries: new ones get the next free number of the user's journal.
-    fn planned(&self, host: HostId, task: &Arc<Task>, title: &str, item: &SentItem, ahead: &mut Ahead) -> Vec<Planned> {
-        let journal = self.hosts[host].journals.get(&item.action.user);
-        let mut planned = Vec::new();
-        for step in &item.change.steps {
-            let mut step = step.clone();
-            if let Some(script) = own_undo(task, &step.undo) {
-                step.undo = Undo::By(script);
-            }
-            let known = step.resource.as_ref().and_then(|resource| {
-                let before = journal.and_then(|journal| journal.known(&resource.id));
-                before.or_else(|| ahead.entries.get(&resource.id).copied())
-            });
-            let next = ahead.next_seq.unwrap_or_else(|| journal.map_or(1, |journal| journal.next.max(1)));
-            let entry = match known {
-                Some(seq) => Some(Kept::Known(seq)),
-                None => stream::entry(next, &step, title, &self.rules.run).map(Kept::New),
-            };
-            if let Some(Kept::New(entry)) = &entry {
-                ahead.next_seq = Some(next + 1);
-                ahead.entries.extend(entry.resource.clone().map(|resource| (resource, next)));
-            }
-            planned.push(Planned { step, entry });
-        }
-        planned
     }
 
     /// Whether what other hosts still do lets this task start: the rule of reach, the play's strategy, `needs`.
@@ -514,21 +469,8 @@ impl Schedule {
         let user = ahead.user.unwrap_or_default();
         let stream =
             Stream { user, parts: ahead.parts, rest: ahead.all.clone(), ask_at_end: ahead.more && ahead.changes };
-        self.note_entries(host, &stream);
         self.commands.push(Command::Send(host, Order::Apply(stream)));
         self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: ahead.changes });
-    }
-
-    /// Entries are written at the head of the stream, so they are in the journal whatever becomes of its steps.
-    fn note_entries(&mut self, host: HostId, stream: &Stream) {
-        let journal = self.hosts[host].journals.entry(stream.user.clone()).or_default();
-        for planned in stream.parts.iter().flat_map(|part| &part.steps) {
-            if let Some(Kept::New(entry)) = &planned.entry {
-                journal.next = entry.seq + 1;
-                journal.begun = true;
-                journal.entries.push(entry.clone());
-            }
-        }
     }
 }
 
@@ -547,14 +489,14 @@ fn guard(action: &Action, seen: &Seen) -> Vec<(Look, String)> {
 }
 
 /// A task's own `undo:` takes the place of «no way back».
-fn own_undo(task: &Task, undo: &Undo) -> Option<String> {
-    match undo {
-        Undo::Never(_) | Undo::Nothing => task
-            .undo
-            .as_ref()
-            .and_then(|node| node.scalar().or_else(|| node.get("cmd").and_then(crate::lang::node::Node::scalar))),
-        Undo::Restore | Undo::By(_) | Undo::Again { .. } => None,
+fn with_own_undo(task: &Task, mut step: Step) -> Step {
+    if matches!(step.undo, Undo::Never(_) | Undo::Nothing)
+        && let Some(node) = &task.undo
+        && let Some(script) = node.scalar().or_else(|| node.get("cmd").and_then(Static::scalar))
+    {
+        step.undo = Undo::By(script);
     }
+    step
 }
 
 fn reach(task: &Task, kind: &Kind) -> Reach {

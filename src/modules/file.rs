@@ -116,6 +116,7 @@ pub struct Identity {
 #[derive(Debug, Deserialize)]
 pub struct Seen {
     path: PathState,
+    #[serde(default)]
     target: PathState,
     #[serde(default)]
     src: PathState,
@@ -354,7 +355,11 @@ impl Module for File {
 
     fn probe(identity: &Identity) -> Probe {
         let path = &*identity.path;
-        let mut probe = Probe::none().path("path", path).target("target", path);
+        let mut probe = Probe::none().path("path", path);
+        // What a link leads to matters to neither of them.
+        if !matches!(identity.state, Some(State::Link | State::Absent)) {
+            probe = probe.target("target", path);
+        }
         match (identity.state, &identity.src) {
             (Some(State::Link | State::Hard), Some(src)) => probe = probe.target("src", &pointed(path, src)),
             (Some(State::Directory | State::Touch), _) => probe = Above::ask(probe, path),

@@ -46,7 +46,7 @@ pub fn question(root: &str, tree: &Tree) -> String {
         return ":".into();
     }
     let paths: Vec<String> = paths(root, tree).collect();
-    format!("_tb_paths '' {}", sh::words(paths.iter().map(String::as_str)))
+    format!("_tb_paths {}", sh::words(paths.iter().map(String::as_str)))
 }
 
 fn answers(tree: &Tree, printed: &str) -> Result<Vec<PathState>, Refusal> {

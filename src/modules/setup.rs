@@ -2,6 +2,7 @@
 
 mod clock;
 mod facts;
+mod group;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -15,23 +16,20 @@ use crate::change::Change;
 use crate::change::Probe;
 use crate::change::Ran;
 use crate::change::Refusal;
-use crate::change::look::Look;
 use crate::modules::Fields;
 use crate::modules::Module;
 use crate::modules::Nature;
 use crate::modules::Reach;
-
-/// What is run on the host.
-const SCRIPT: &str = include_str!("setup/facts.sh");
+pub use crate::modules::setup::group::Group;
 
 /// Collects facts of the host: names, distribution, processors, memory, network, mounts, the user.
 ///
-/// They come from five processes, whatever is asked for. Facts about Python, PCI devices, disks and logical volumes are
-/// not collected; `ansible_env` holds the common variables only.
+/// A play gathers only the groups of facts that something reads. Facts about Python, PCI devices, disks and logical volumes
+/// are not collected; `ansible_env` holds the common variables only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// Which groups of facts. Accepted for the sake of old playbooks: all facts are collected, since they cost the same.
+    /// Which groups of facts: `all` (the default), `min`, `hardware`, `network`, `date_time`; with `!` in front all but these.
     #[serde(default)]
     pub gather_subset: Vec<String>,
     /// Seconds. Accepted for the sake of old playbooks; the deadline of probes holds.
@@ -43,12 +41,24 @@ pub struct Setup {
 }
 
 #[derive(Debug, Deserialize)]
-pub struct Nobody {}
+pub struct Asked {
+    #[serde(default)]
+    gather_subset: Vec<String>,
+}
 
+/// What each group's script printed, and the lines of all files.
 #[derive(Debug, Deserialize)]
 pub struct State {
     #[serde(default)]
-    facts: String,
+    files: String,
+    #[serde(default)]
+    min: String,
+    #[serde(default)]
+    hardware: String,
+    #[serde(default)]
+    network: String,
+    #[serde(default)]
+    date_time: String,
 }
 
 /// Whether a name is of a pattern in which `*` stands for any text and `?` for a letter.
@@ -80,22 +90,33 @@ impl Module for Setup {
     const REACH: Reach = Reach::Own;
     const ALIASES: &'static [&'static str] = &["gather_facts"];
 
-    type Identity = Nobody;
+    type Identity = Asked;
     type State = State;
 
-    fn probe(_: &Nobody) -> Probe {
-        Probe::none().ask("facts", Look::Live { text: SCRIPT.into() })
+    fn check(&self) -> Result<(), Refusal> {
+        Group::chosen(&self.gather_subset).map(drop).map_err(Refusal::new)
+    }
+
+    fn probe(asked: &Asked) -> Probe {
+        // What is no subset is refused by `check`.
+        let groups = Group::chosen(&asked.gather_subset).unwrap_or_default();
+        groups.into_iter().fold(Probe::none(), |probe, group| group.ask(probe))
     }
 
     fn change(&self, now: &State) -> Result<Change, Refusal> {
-        match now.facts.is_empty() {
+        let printed = [&now.files, &now.min, &now.hardware, &now.network, &now.date_time];
+        match printed.iter().all(|text| text.is_empty()) {
             true => Err(Refusal::new("the host printed no facts")),
             false => Ok(Change::none()),
         }
     }
 
     fn result(&self, now: &State, _: &[Ran]) -> Fields {
-        let facts: facts::Facts = facts::parse(&now.facts).into_iter().filter(|(name, _)| self.wants(name)).collect();
+        let State { files, min, hardware, network, date_time } = now;
+        let groups = Group::chosen(&self.gather_subset).unwrap_or_default();
+        let text = format!("@files\n{files}\n{min}\n{hardware}\n{network}\n{date_time}");
+        let facts = facts::parse(&text, &groups).into_iter().filter(|(name, _)| self.wants(name));
+        let facts: facts::Facts = facts.collect();
         Fields::from_iter([("ansible_facts".to_string(), Value::from(Serde(facts)))])
     }
 }

@@ -103,7 +103,7 @@ impl Stat {
         let mut lines = now.stat.lines();
         let letter = lines.next()?;
         let parts: Vec<&str> = lines.next()?.splitn(14, '|').collect();
-        let [mode, uid, gid, user, group, size, links, inode, device, access, modified, changed, blocks, name] = parts[..] else {
+        let [size, links, inode, device, access, modified, changed, blocks, mode, uid, gid, user, group, name] = parts[..] else {
             return None;
         };
         let bits = u32::from_str_radix(mode, 16).ok()?;
@@ -138,8 +138,8 @@ impl Stat {
             put("lnk_source", Value::from(source));
             put("lnk_target", Value::from(target));
         }
-        if letter == "f" || letter == "u" {
-            put("readable", Value::from(letter == "f"));
+        if let "f" | "u" | "F" | "U" = letter {
+            put("readable", Value::from(matches!(letter, "f" | "F")));
         }
         let sum = match self.checksum_algorithm {
             Algorithm::Sha1 => lines.next().and_then(|line| line.trim_start_matches('\\').split(' ').next()).unwrap_or_default(),

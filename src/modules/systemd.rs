@@ -111,9 +111,13 @@ fn masked(unit: &UnitState) -> bool {
 
 /// Whether this unit, or any unit when none is named, was changed on disk since it was read.
 fn stale(name: Option<&str>) -> Look {
-    let unit = name.map_or_else(|| "'*'".to_string(), |name| sh::quote(&full(name)));
-    let text = format!("case $(systemctl show -p NeedDaemonReload {unit}) in *=yes*) echo yes ;; esac");
-    Look::Script { text }
+    match name {
+        Some(name) => Look::Reread { name: full(name) },
+        None => {
+            let text = "case $(systemctl show -p NeedDaemonReload '*') in *=yes*) echo NeedDaemonReload=yes ;; esac";
+            Look::Script { text: text.into() }
+        }
+    }
 }
 
 impl Systemd {
@@ -228,7 +232,7 @@ impl Module for Systemd {
 
     fn change(&self, now: &State) -> Result<Change, Refusal> {
         let mut change = Change::none();
-        if !now.stale.is_empty() {
+        if now.stale.ends_with("=yes") {
             // Repeated once the unit files are back as they were; this target is always there.
             let again = Undo::Again { unit: "basic.target".into(), script: "systemctl daemon-reload".into() };
             change.act("read the unit files anew", Apply::run("systemctl daemon-reload"), again);

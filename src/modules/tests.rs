@@ -227,6 +227,8 @@ fn show_look(text: &mut String, look: &Look, indent: &str) {
         Look::Text { path } => format!("text {path}"),
         Look::Package { name } => format!("package {name}"),
         Look::Unit { name } => format!("unit {name}"),
+        Look::Reread { name } => format!("unit {name}: read since it was changed"),
+        Look::Files { patterns } => format!("files {}", patterns.join(" ")),
         Look::Passwd { name } => format!("passwd {name}"),
         Look::Shadow { name } => format!("shadow {name}"),
         Look::Group { name } => format!("group {name}"),

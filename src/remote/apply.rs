@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::change::Look;
 use crate::change::Ran;
+use crate::change::Step;
 use crate::change::fuse;
 
 use super::host::Host;
@@ -20,7 +21,7 @@ use super::live;
 use super::live::Watch;
 use super::order::Answer;
 use super::order::As;
-use super::order::Kept;
+use super::order::Part;
 use super::order::Stream;
 use super::order::Way;
 use super::probe;
@@ -28,6 +29,7 @@ use super::session::Mark;
 use super::session::Shell;
 use super::session::nonce;
 use super::stream;
+use super::stream::Kept;
 use super::stream::Names;
 use super::sudo::Fault;
 use super::sudo::explain;
@@ -122,14 +124,14 @@ impl Host {
     async fn apply_once(&mut self, stream: &mut Stream, seen: &mut Progress) -> Result<End, Unreached> {
         let link = self.linked().await?;
         let user = self.key(&stream.user, &link);
-        // A chain that begins with commands asks nothing first. Numbers of entries cannot be given, nor answers of
-        // the rest be decided upon, before the journal is known.
-        if self.users.get(&user).is_none_or(|known| known.journal.is_none()) {
+        // Numbers of entries cannot be given before the journal is known.
+        if self.users.get(&user).is_none_or(|known| known.journal.is_none()) && stream.parts.iter().any(is_kept) {
             let name = stream.user.clone();
             self.meet(&name).await?;
         }
         if let Some(Err(damage)) = self.users.get(&user).and_then(|known| known.journal.as_ref()) {
-            return Ok(End::Refused(format!("its journal cannot be trusted: {}", damage.0)));
+            let help = "look at /var/lib/tbctl on the host; nothing was changed";
+            return Ok(End::Refused(format!("its journal cannot be trusted: {}; {help}", damage.0)));
         }
         let shell = match self.shell(&link, &user).await {
             Ok(shell) => shell,
@@ -142,22 +144,19 @@ impl Host {
             testbed: self.worker.manner.testbed.clone(),
             mark: shell.mark.clone(),
         };
-        self.renumber(stream, &user);
         if let Err((at, why)) = self.stage(&link, &user, stream, &mut names).await? {
             seen.cut = cut_at(stream, at).map(|part| (part, why));
         }
         let rest = own_rest(self, stream, &user, &link);
+        let titles: Vec<&str> = stream.parts.iter().map(|part| part.title.as_str()).collect();
+        tracing::debug!(host = self.worker.name, "a stream: {}", titles.join(", "));
+        let kept = self.entries(stream, &user);
         let mut text = String::new();
         let known = self.users.entry(user.clone()).or_default();
         if let Some(whole) = known.whole.take() {
             text.push_str(&format!("_tb_mend {whole}\n"));
         }
-        text.push_str(&stream::script(stream, &rest, &names));
-        for planned in stream.parts.iter().flat_map(|part| &part.steps) {
-            if let Some(Kept::New(entry)) = &planned.entry {
-                known.live.insert(entry.seq);
-            }
-        }
+        text.push_str(&stream::script(stream, &kept, &rest, &names));
         self.run_through(&link, &user, shell, &names, text, seen).await
     }
 
@@ -192,27 +191,23 @@ impl Host {
         shell.dirty = true;
     }
 
-    /// A user who goes by two names has one journal all the same: numbers given twice are replaced.
-    fn renumber(&mut self, stream: &mut Stream, user: &As) {
+    /// The journal entry of each step: that of its resource, else a new one.
+    fn entries(&mut self, stream: &Stream, user: &As) -> Vec<Option<Kept>> {
+        let run = self.worker.manner.run.clone();
         let known = self.users.entry(user.clone()).or_default();
-        for planned in stream.parts.iter_mut().flat_map(|part| &mut part.steps) {
-            match &mut planned.entry {
-                Some(Kept::New(entry)) => {
-                    let free = entry.seq.max(known.next);
-                    known.next = free + 1;
-                    if free != entry.seq {
-                        known.renumbered.insert((stream.user.clone(), entry.seq), free);
-                        entry.seq = free;
-                    }
-                }
-                Some(Kept::Known(seq)) => {
-                    if let Some(own) = known.renumbered.get(&(stream.user.clone(), *seq)) {
-                        *seq = *own;
-                    }
-                }
-                None => {}
+        let steps = stream.parts.iter().flat_map(|part| part.steps.iter().map(move |step| (part, step)));
+        let entry = |(part, step): (&Part, &Step)| {
+            let resource = step.resource.as_ref().map(|resource| &resource.id);
+            if let Some(seq) = resource.and_then(|id| known.resources.get(id)) {
+                return Some(Kept::Known(*seq));
             }
-        }
+            let entry = stream::entry(known.next.max(1), step, &part.title, &run)?;
+            known.next = entry.seq + 1;
+            known.live.insert(entry.seq);
+            known.resources.extend(entry.resource.clone().map(|id| (id, entry.seq)));
+            Some(Kept::New(entry))
+        };
+        steps.map(entry).collect()
     }
 
     /// A user's shell, opened if there is none.
@@ -366,6 +361,11 @@ impl Host {
         let filled = answers.into_iter().filter_map(|answer| answer.or_else(|| others.next()));
         Ok(Answer::Applied { rest: Some(filled.collect()) })
     }
+}
+
+/// Whether one of the steps has an entry in the journal.
+fn is_kept(part: &Part) -> bool {
+    part.steps.iter().any(|step| stream::entry(0, step, "", "").is_some())
 }
 
 /// Ends a stream before the part that has this step; says which part that is.

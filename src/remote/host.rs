@@ -31,6 +31,7 @@ use super::order::Order;
 use super::probe;
 use super::probe::Asked;
 use super::probe::Asking;
+use super::probe::Reading;
 use super::session::Shell;
 use super::sudo::Fault;
 use super::target::Ask;
@@ -161,9 +162,10 @@ pub(super) struct Known {
     pub(super) names: HashSet<As>,
     /// Entries of the journal that were not taken back.
     pub(super) live: BTreeSet<u32>,
-    /// The next free number of the journal, and the numbers that replace those of orders.
+    /// The entry of each resource in the journal.
+    pub(super) resources: HashMap<String, u32>,
+    /// The next free number of the journal.
     pub(super) next: u32,
-    pub(super) renumbered: HashMap<(As, u32), u32>,
     /// The length of the journal up to its last complete line, if there is something behind it.
     pub(super) whole: Option<usize>,
 }
@@ -286,11 +288,12 @@ impl Host {
 
     async fn probe_once(&mut self, questions: &[(As, Look)]) -> Result<Vec<Result<String, String>>, Unreached> {
         let link = self.linked().await?;
+        let reading = if self.worker.manner.journals { Reading::All } else { Reading::None };
         let mut distinct: IndexMap<As, IndexSet<Look>> = IndexMap::new();
         for (user, look) in questions {
             distinct.entry(self.key(user, &link)).or_default().insert(look.clone());
         }
-        let mut answers = self.ask_all(&link, distinct).await?;
+        let mut answers = self.ask_all(&link, distinct, reading).await?;
         for (user, _) in questions {
             self.introduce(user, &link);
         }
@@ -307,7 +310,7 @@ impl Host {
     pub(super) async fn meet(&mut self, user: &As) -> Result<(), Unreached> {
         let link = self.linked().await?;
         let nothing = IndexMap::from([(self.key(user, &link), IndexSet::new())]);
-        self.ask_all(&link, nothing).await?;
+        self.ask_all(&link, nothing, Reading::All).await?;
         self.introduce(user, &link);
         Ok(())
     }
@@ -327,6 +330,7 @@ impl Host {
         &mut self,
         link: &Arc<Link>,
         distinct: IndexMap<As, IndexSet<Look>>,
+        reading: Reading,
     ) -> Result<HashMap<As, Result<HashMap<Look, Result<String, String>>, String>>, Unreached> {
         let mut found = HashMap::new();
         let mut asked = JoinSet::new();
@@ -343,7 +347,7 @@ impl Host {
                 user: user.clone(),
                 shell: known.shell.take(),
                 looks: looks.iter().cloned().collect(),
-                journal: known.journal.is_none(),
+                journal: known.journal.is_none().then_some(reading),
             }));
         }
         let (mut trips, mut lost) = (0, None);
@@ -384,6 +388,8 @@ impl Host {
             let journal = Journal::parse(&text, &self.worker.manner.testbed);
             if let Ok(journal) = &journal {
                 known.live = journal.entries.iter().map(|entry| entry.seq).collect();
+                let ids = journal.entries.iter().filter_map(|entry| Some((entry.resource.clone()?, entry.seq)));
+                known.resources = ids.collect();
                 known.next = journal.next;
             }
             known.journal = Some(journal);

@@ -19,6 +19,9 @@ pub struct Manner {
     pub testbed: String,
     /// Identifies the run on the host: letters, digits, `-`.
     pub run: String,
+    /// Whether journals are read at the first question. Otherwise they are read only before something is changed, and
+    /// whoever has none is known to have none.
+    pub journals: bool,
     /// For `sudo`, if one was given; asked for only when sudo wants one.
     pub become_password: Option<Secret<String>>,
 }
@@ -26,7 +29,7 @@ pub struct Manner {
 /// One thing asked of a host. It answers one order after the other.
 #[derive(Debug, Clone)]
 pub enum Order {
-    /// Ask these questions, each as its user, all users side by side. The first order to a user also brings its journal.
+    /// Ask these questions, each as its user, all users side by side. See [`Manner::journals`].
     Probe(Vec<(As, Look)>),
     Apply(Stream),
     /// Take back these entries of the user's journal, in this order (see [`Answer::Undone`]).
@@ -62,26 +65,14 @@ pub struct Part {
     pub id: u64,
     /// Answers that must still be given before the first step runs. Empty for tasks that look at nothing.
     pub guard: Vec<(Look, String)>,
+    /// The task's name, for the journal.
+    pub title: String,
     /// Empty: only the guard is checked.
-    pub steps: Vec<Planned>,
+    pub steps: Vec<Step>,
     /// For steps that run the user's own text.
     pub environment: Vec<(String, String)>,
     /// Per step; the step's processes are killed when it passes.
     pub timeout: Option<Duration>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Planned {
-    pub step: Step,
-    /// The journal entry of its resource: `new` is written before the stream begins.
-    pub entry: Option<Kept>,
-}
-
-#[derive(Debug, Clone)]
-pub enum Kept {
-    New(Entry),
-    /// Kept already; only the state after the step is noted.
-    Known(u32),
 }
 
 /// What a host says. All but the last answer to an order may come while it runs.

@@ -37,8 +37,16 @@ pub(super) struct Asking {
     pub(super) shell: Option<Shell>,
     /// Distinct.
     pub(super) looks: Vec<Look>,
-    /// Ask for the journal as well.
-    pub(super) journal: bool,
+    /// How to ask for the journal as well.
+    pub(super) journal: Option<Reading>,
+}
+
+/// What a question for the journal brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    All,
+    /// Only that there is none, if so: a full one is read when it is needed.
+    None,
 }
 
 pub(super) struct Asked {
@@ -96,7 +104,7 @@ impl Asking {
         let deadline = Instant::now() + limit + EACH.saturating_mul(count);
         match read(&mut shell, deadline, journal).await {
             Ok(printed) => {
-                self.journal = false;
+                self.journal = None;
                 let answers = fuse::split(looks, &shell.mark, &printed);
                 self.shell = Some(shell);
                 answers
@@ -154,7 +162,8 @@ fn silent(look: &Look) -> String {
     let what = match look {
         Look::Path { path, .. } | Look::Stat { path, .. } | Look::Text { path } => format!("looking at {path}"),
         Look::Package { name } => format!("asking for the package {name}"),
-        Look::Unit { name } => format!("asking for the unit {name}"),
+        Look::Unit { name } | Look::Reread { name } => format!("asking for the unit {name}"),
+        Look::Files { .. } => "reading facts".to_string(),
         Look::Passwd { .. } | Look::Shadow { .. } | Look::Group { .. } | Look::Member { .. } => {
             "reading the account files".to_string()
         }
@@ -194,13 +203,15 @@ pub(super) fn directory(testbed: &str) -> String {
     if name.is_empty() { "%".to_string() } else { name }
 }
 
-fn script(shell: &Shell, testbed: &str, looks: &[Look], journal: bool) -> String {
+fn script(shell: &Shell, testbed: &str, looks: &[Look], journal: Option<Reading>) -> String {
     let mut text = String::from("{\n");
     if shell.pid.is_none() {
         text.push_str("_tb_say H $$\n");
     }
-    if journal {
-        text.push_str("_tb_journal\n");
+    match journal {
+        Some(Reading::All) => text.push_str("_tb_journal\n"),
+        Some(Reading::None) => text.push_str("[ -s \"$_tb_j/journal\" ] || _tb_journal\n"),
+        None => {}
     }
     text.push_str(&frame(looks, &shell.mark));
     text.push_str("}\n");

@@ -19,9 +19,7 @@ use crate::journal::Record;
 use crate::journal::VERSION;
 use crate::journal::line;
 
-use super::order::Kept;
 use super::order::Part;
-use super::order::Planned;
 use super::order::Stream;
 use super::probe;
 
@@ -107,10 +105,19 @@ impl Names {
     }
 }
 
+/// A step's journal entry.
+#[derive(Debug, Clone)]
+pub(super) enum Kept {
+    /// Written before the stream begins.
+    New(Entry),
+    /// Kept already; only the state after the step is noted.
+    Known(u32),
+}
+
 /// The content that has to go ahead of the script, by the number of its step in the stream.
 pub(super) fn ahead(stream: &Stream) -> Vec<(usize, &Content)> {
     let steps = stream.parts.iter().flat_map(|part| &part.steps).enumerate();
-    let contents = steps.filter_map(|(at, planned)| match &planned.step.apply {
+    let contents = steps.filter_map(|(at, step)| match &step.apply {
         Apply::Put(put) if !inline(&put.content) => Some((at, &put.content)),
         _ => None,
     });
@@ -121,13 +128,13 @@ fn inline(content: &Content) -> bool {
     matches!(content, Content::Text(text) if text.len() < INLINE && !text.contains('\0'))
 }
 
-/// The whole script. `rest` are the distinct questions of the stream's own user.
-pub(super) fn script(stream: &Stream, rest: &[Look], names: &Names) -> String {
+/// The whole script. `kept`: the entry of each step, in their order; `rest`: the distinct questions of the stream's own user.
+pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], rest: &[Look], names: &Names) -> String {
     let mut text = format!("{{\n_tb_begin tbctl-{} '{}'\n", names.run, names.claim());
-    intents(&mut text, stream, names);
+    intents(&mut text, kept, names);
     let mut number = 0;
     for part in &stream.parts {
-        part_text(&mut text, part, &mut number);
+        part_text(&mut text, part, kept, &mut number);
     }
     if !rest.is_empty() {
         let when = if stream.ask_at_end { "|''" } else { "" };
@@ -142,9 +149,8 @@ fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 
-fn intents(text: &mut String, stream: &Stream, names: &Names) {
-    let steps = stream.parts.iter().flat_map(|part| &part.steps);
-    let new = steps.filter_map(|planned| match &planned.entry {
+fn intents(text: &mut String, kept: &[Option<Kept>], names: &Names) {
+    let new = kept.iter().filter_map(|kept| match kept {
         Some(Kept::New(entry)) => Some(line(&Record::Intent(Box::new(entry.clone())))),
         Some(Kept::Known(_)) | None => None,
     });
@@ -155,7 +161,7 @@ fn intents(text: &mut String, stream: &Stream, names: &Names) {
     }
 }
 
-fn part_text(text: &mut String, part: &Part, number: &mut usize) {
+fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut usize) {
     put(text, format_args!("if _tb_part {}; then\n", part.id));
     let mut looks: Vec<Look> = Vec::new();
     let mut answers: Vec<&str> = Vec::new();
@@ -176,29 +182,29 @@ fn part_text(text: &mut String, part: &Part, number: &mut usize) {
         put(text, format_args!("if _tb_holds {} \"$_tb_x\" {expected}; then\n", part.id));
     }
     put(text, format_args!("_tb_tell B {}\n", part.id));
-    for planned in &part.steps {
-        step_text(text, part, planned, *number);
+    for step in &part.steps {
+        step_text(text, part, step, kept.get(*number).and_then(Option::as_ref), *number);
         *number += 1;
     }
     put(text, format_args!("_tb_done {}\n", part.id));
     text.push_str(if guarded { "fi\nfi\n" } else { "fi\n" });
 }
 
-fn step_text(text: &mut String, part: &Part, planned: &Planned, number: usize) {
-    let look = look(&planned.step).as_ref().map(look_text).unwrap_or_default();
+fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, number: usize) {
+    let look = look(step).as_ref().map(look_text).unwrap_or_default();
     text.push_str("if [ -z \"$_tb_s\" ]");
-    if let Some(kept) = &planned.entry {
+    if let Some(kept) = kept {
         let seq = match kept {
             Kept::New(entry) => entry.seq,
             Kept::Known(seq) => *seq,
         };
-        let restored = matches!(planned.step.undo, Undo::Restore);
-        let (how, path) = kept_path(&planned.step).filter(|_| restored).unwrap_or_default();
+        let restored = matches!(step.undo, Undo::Restore);
+        let (how, path) = kept_path(step).filter(|_| restored).unwrap_or_default();
         let (how, path) = (sh::quote(how), sh::quote(&path));
         put(text, format_args!(" && _tb_remember {seq} {} {how} {path}", sh::quote(&look)));
     }
     text.push_str("; then\n");
-    let body = match &planned.step.apply {
+    let body = match &step.apply {
         Apply::Run(script) => run_text(text, part, script, number),
         Apply::Put(put) => put_text(put, number),
     };
@@ -211,7 +217,7 @@ fn step_text(text: &mut String, part: &Part, planned: &Planned, number: usize) {
             put(text, format_args!("_tb_ran {number} $?\n"));
         }
     }
-    if planned.entry.is_some() && !look.is_empty() {
+    if kept.is_some() && !look.is_empty() {
         text.push_str("_tb_state \"$_tb_look\" >\"$_tb_k/written\"\n");
     }
     text.push_str("fi\n");

@@ -24,13 +24,10 @@ use tbctl::remote::host::Worker;
 use tbctl::remote::host::spawn_within;
 use tbctl::remote::order::Answer;
 use tbctl::remote::order::As;
-use tbctl::remote::order::Kept;
 use tbctl::remote::order::Manner;
 use tbctl::remote::order::Order;
 use tbctl::remote::order::Part;
-use tbctl::remote::order::Planned;
 use tbctl::remote::order::Stream;
-use tbctl::remote::stream::entry;
 use tbctl::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -143,7 +140,7 @@ impl Rig {
 
     /// One step, without an entry.
     pub async fn run(&mut self, step: Step) -> Vec<Answer> {
-        self.apply(vec![part(1, vec![Planned { step, entry: None }])]).await
+        self.apply(vec![part(1, vec![step])]).await
     }
 
     pub async fn ask(&mut self, questions: Vec<(As, Look)>) -> Vec<Result<String, String>> {
@@ -187,6 +184,7 @@ fn operator(
         manner: Manner {
             testbed: testbed.to_string(),
             run: "run-1".into(),
+            journals: true,
             become_password: password.map(|text| Secret::new(text.to_string())),
         },
     };
@@ -198,12 +196,6 @@ fn program(bin: &Path, name: &str, text: &str) {
     let path = bin.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// A step as the engine plans it, with an entry of this number.
-pub fn planned(seq: u32, step: Step) -> Planned {
-    let entry = entry(seq, &step, "task", "run-1").map(Kept::New);
-    Planned { step, entry }
 }
 
 /// A command of the user's.
@@ -230,7 +222,7 @@ pub fn put(put: Put) -> Step {
     Step { what: "write".into(), resource: Some(resource), apply: Apply::Put(put), undo: Undo::Restore, diff: None }
 }
 
-pub fn part(id: u64, steps: Vec<Planned>) -> Part {
+pub fn part(id: u64, steps: Vec<Step>) -> Part {
     Part { id, steps, ..Part::default() }
 }
 

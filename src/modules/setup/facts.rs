@@ -6,6 +6,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::modules::setup::Group;
 use crate::modules::setup::clock;
 use crate::modules::setup::network;
 
@@ -55,22 +56,35 @@ impl<'a> Printed<'a> {
     }
 }
 
-/// All facts, in the order of their names, each with `ansible_` in front.
-pub(super) fn parse(text: &str) -> Facts {
+/// The facts of some groups, in the order of their names, each with `ansible_` in front.
+pub(super) fn parse(text: &str, groups: &[Group]) -> Facts {
     let printed = Printed::read(text);
     let mut facts = Facts::new();
-    system(&printed, &mut facts);
-    distribution(&printed, &mut facts);
-    processors(&printed, &mut facts);
-    memory(&printed, &mut facts);
-    firmware(&printed, &mut facts);
-    virtualization(&printed, &mut facts);
-    user(&printed, &mut facts);
-    security(&printed, &mut facts);
-    facts.insert("mounts".into(), mounts(&printed));
-    facts.insert("date_time".into(), clock::date_time(printed.section("date").next().unwrap_or_default()));
-    network::facts(&printed, &mut facts);
-    let mut named: Vec<(String, Value)> = facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
+    for group in groups {
+        match group {
+            Group::Min => {
+                system(&printed, &mut facts);
+                distribution(&printed, &mut facts);
+                user(&printed, &mut facts);
+                security(&printed, &mut facts);
+            }
+            Group::Hardware => {
+                processors(&printed, &mut facts);
+                memory(&printed, &mut facts);
+                load(&printed, &mut facts);
+                firmware(&printed, &mut facts);
+                virtualization(&printed, &mut facts);
+                facts.insert("mounts".into(), mounts(&printed));
+            }
+            Group::Network => network::facts(&printed, &mut facts),
+            Group::DateTime => {
+                let line = printed.section("date").next().unwrap_or_default();
+                facts.insert("date_time".into(), clock::date_time(line));
+            }
+        }
+    }
+    let mut named: Vec<(String, Value)> =
+        facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
     named.sort_by(|a, b| a.0.cmp(&b.0));
     named.into_iter().collect()
 }
@@ -85,18 +99,17 @@ fn number(text: &str) -> u64 {
 }
 
 fn system(printed: &Printed<'_>, facts: &mut Facts) {
-    let words: Vec<&str> = printed.section("uname").next().unwrap_or_default().split(' ').collect();
-    let word = |at: usize| words.get(at).copied().unwrap_or_default();
-    let machine = words.last().copied().unwrap_or_default();
-    let version = if words.len() > 4 { words[3..words.len() - 1].join(" ") } else { String::new() };
-    let fqdn = printed.section("fqdn").next().unwrap_or(word(1));
-    put(facts, "system", word(0));
-    put(facts, "nodename", word(1));
-    put(facts, "hostname", word(1).split('.').next().unwrap_or_default());
+    let kernel = |file: &str| printed.line(&format!("/proc/sys/kernel/{file}")).unwrap_or_default();
+    let machine = printed.section("arch").next().unwrap_or(kernel("arch"));
+    let name = kernel("hostname");
+    let fqdn = printed.section("fqdn").next().unwrap_or(name);
+    put(facts, "system", kernel("ostype"));
+    put(facts, "nodename", name);
+    put(facts, "hostname", name.split('.').next().unwrap_or_default());
     put(facts, "fqdn", fqdn);
     put(facts, "domain", fqdn.split_once('.').map_or("", |(_, domain)| domain));
-    put(facts, "kernel", word(2));
-    put(facts, "kernel_version", version);
+    put(facts, "kernel", kernel("osrelease"));
+    put(facts, "kernel_version", kernel("version"));
     put(facts, "machine", machine);
     let old_intel = matches!(machine, "i486" | "i586" | "i686");
     put(facts, "architecture", if old_intel { "i386" } else { machine });
@@ -105,12 +118,6 @@ fn system(printed: &Printed<'_>, facts: &mut Facts) {
     put(facts, "userspace_architecture", if old_intel { "i386" } else { machine });
     let id = printed.line("/etc/machine-id").or_else(|| printed.line("/var/lib/dbus/machine-id"));
     put(facts, "machine_id", id.unwrap_or_default());
-    let uptime = printed.line("/proc/uptime").unwrap_or_default();
-    put(facts, "uptime_seconds", number(uptime));
-    let loads: Vec<f64> = printed.line("/proc/loadavg").unwrap_or_default().split(' ').take(3).flat_map(str::parse).collect();
-    if let [one, five, fifteen] = loads[..] {
-        put(facts, "loadavg", json!({"1m": one, "5m": five, "15m": fifteen}));
-    }
     let words = printed.line("/proc/cmdline").unwrap_or_default().split_whitespace();
     let pairs = words.map(|word| match word.split_once('=') {
         Some((name, value)) => (name.to_string(), Value::from(value)),
@@ -256,6 +263,16 @@ fn memory(printed: &Printed<'_>, facts: &mut Facts) {
         "nocache": {"free": unused, "used": total.saturating_sub(unused)},
         "swap": {"total": swap, "free": swap_free, "used": swap.saturating_sub(swap_free), "cached": mb("SwapCached")},
     }));
+}
+
+/// How long it has been up, and how busy it is.
+fn load(printed: &Printed<'_>, facts: &mut Facts) {
+    let uptime = printed.line("/proc/uptime").unwrap_or_default();
+    put(facts, "uptime_seconds", number(uptime));
+    let loads: Vec<f64> = printed.line("/proc/loadavg").unwrap_or_default().split(' ').take(3).flat_map(str::parse).collect();
+    if let [one, five, fifteen] = loads[..] {
+        put(facts, "loadavg", json!({"1m": one, "5m": five, "15m": fifteen}));
+    }
 }
 
 fn firmware(printed: &Printed<'_>, facts: &mut Facts) {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::change::Seen;
+use crate::change::fuse;
 use crate::change::fuse::PRELUDE;
 use serde_json::json;
 use std::process::Command;
@@ -9,7 +11,7 @@ const DEBIAN: &str = include_str!("../../../tests/facts/debian.txt");
 const BUSYBOX: &str = include_str!("../../../tests/facts/busybox.txt");
 
 fn check(printed: &str, wanted: &[(&str, serde_json::Value)]) {
-    let facts = facts::parse(printed);
+    let facts = facts::parse(printed, &Group::ALL);
     for (path, value) in wanted {
         let mut parts = path.split('/');
         let first = parts.next().unwrap_or_default();
@@ -110,25 +112,50 @@ fn a_busybox_host() {
 #[test]
 fn nonsense_is_survived() {
     for text in ["", "@", "x", "@files\n:", "@date\n|||", "@ip\n1:", "@uname\nLinux", "@ip\n1: lo inet 1/99", "@sizes\n|"] {
-        facts::parse(text);
+        facts::parse(text, &Group::ALL);
     }
     for cut in (0..DEBIAN.len()).step_by(7) {
-        facts::parse(DEBIAN.get(..cut).unwrap_or_default());
+        facts::parse(DEBIAN.get(..cut).unwrap_or_default(), &Group::ALL);
     }
 }
+
+/// Asks this machine as a host is asked, and reads the answers.
+fn ask(shell: &[&str], groups: &[&str], path: Option<&str>) -> facts::Facts {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_string()).collect::<Vec<_>>();
+    let probe = Setup::probe(&Asked { gather_subset: words(groups) });
+    let mut looks: Vec<_> = Vec::new();
+    for (_, look) in &probe.looks {
+        looks.push(look.clone());
+    }
+    let text = format!("export LC_ALL=C\n{PRELUDE}\n{}", fuse::script(&looks, "@@m"));
+    let mut command = Command::new(shell[0]);
+    command.args(&shell[1..]).arg("-c").arg(text);
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let out = command.output().unwrap();
+    let answers = fuse::split(&looks, "@@m", &String::from_utf8_lossy(&out.stdout)).unwrap();
+    let mut seen = Seen::default();
+    for ((name, _), answer) in probe.looks.iter().zip(answers) {
+        seen.answers.insert((*name).to_string(), answer);
+    }
+    let setup = Setup { gather_subset: words(groups), gather_timeout: None, filter: vec![] };
+    let fields = setup.result(&seen.decode::<State>().unwrap(), &[]);
+    serde_json::to_value(&fields["ansible_facts"]).unwrap().as_object().unwrap().clone()
+}
+
+const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
 
 #[test]
 fn every_shell_prints_facts_of_this_machine() {
     let mut all = Vec::new();
-    for shell in [&["sh"][..], &["bash"], &["busybox", "sh"]] {
-        let text = format!("export LC_ALL=C\n{PRELUDE}\n_tb_look {}", crate::change::sh::quote(SCRIPT));
-        let out = Command::new(shell[0]).args(&shell[1..]).arg("-c").arg(text).output().unwrap();
-        let printed = String::from_utf8(out.stdout).unwrap();
-        let facts = facts::parse(&printed);
-        assert_eq!(facts["ansible_system"], "Linux", "{shell:?}: {printed}");
+    for shell in SHELLS {
+        let facts = ask(shell, &[], None);
+        assert_eq!(facts["ansible_system"], "Linux", "{shell:?}: {facts:?}");
         assert_eq!(facts["ansible_lo"]["ipv4"]["address"], "127.0.0.1", "{shell:?}");
         assert!(facts["ansible_memtotal_mb"].as_u64() > Some(0), "{shell:?}");
         assert_ne!(facts["ansible_user_dir"], "", "{shell:?}");
+        assert_ne!(facts["ansible_architecture"], "", "{shell:?}");
         assert!(facts["ansible_date_time"]["epoch"].is_string(), "{shell:?}");
         all.push(facts.keys().cloned().collect::<Vec<_>>());
     }
@@ -137,7 +164,24 @@ fn every_shell_prints_facts_of_this_machine() {
 }
 
 #[test]
-fn five_processes() {
+fn each_fact_is_of_its_group() {
+    let mut all = std::collections::BTreeSet::new();
+    for group in Group::ALL {
+        let only = if group == Group::Min { "min" } else { "!min" };
+        let facts = ask(&["sh"], &[only, group.name()], None);
+        assert!(facts.contains_key(&format!("ansible_{}", group.example())), "{group:?}");
+        for name in facts.keys() {
+            assert_eq!(Group::of(name), group, "{name}");
+            all.insert(name.clone());
+        }
+    }
+    let whole: std::collections::BTreeSet<String> = ask(&["sh"], &["all"], None).keys().cloned().collect();
+    assert_eq!(all, whole);
+}
+
+/// What is asked of the system itself costs no process but the one that reads files; the network one more, and so on.
+#[test]
+fn a_process_a_group() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     for name in ["uname", "grep", "ip", "stat", "date", "hostname", "timeout", "cat", "id", "df"] {
@@ -147,10 +191,19 @@ fn five_processes() {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
-    Command::new("sh").arg("-c").arg(SCRIPT).env("PATH", path).output().unwrap();
-    let started = std::fs::read_to_string(log).unwrap();
-    let known = started.lines().filter(|name| !matches!(*name, "timeout" | "hostname"));
-    assert_eq!(known.collect::<Vec<_>>(), ["uname", "grep", "ip", "stat", "date"], "{started}");
+    let kernel_tells = std::path::Path::new("/proc/sys/kernel/arch").exists();
+    let min = if kernel_tells { vec!["grep"] } else { vec!["uname", "grep"] };
+    let cases = [(vec!["min"], min), (vec!["!min", "network"], vec!["grep", "ip"]), (vec!["!min", "date_time"], vec!["date"])];
+    for (groups, wanted) in cases {
+        std::fs::write(&log, "").unwrap();
+        ask(&["sh"], &groups, Some(&path));
+        let started = std::fs::read_to_string(&log).unwrap();
+        let mut known: Vec<&str> = started.lines().filter(|name| !matches!(*name, "timeout" | "hostname")).collect();
+        let mut wanted = wanted;
+        known.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(known, wanted, "{groups:?}");
+    }
 }
 
 #[test]

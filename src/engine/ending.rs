@@ -1,0 +1,245 @@
+//! How nodes end: registers, handlers, tries, failures and the blocks around them.
+//!
+//! Knows nothing of questions, streams or connections.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::Value;
+
+use crate::engine::judge;
+use crate::engine::ready;
+use crate::engine::schedule::Command;
+use crate::engine::schedule::Schedule;
+use crate::engine::schedule::Step;
+use crate::engine::scope::Output;
+use crate::engine::scope::Scope;
+use crate::engine::state::Fall;
+use crate::engine::state::ItemResult;
+use crate::event::Ended;
+use crate::event::Failure;
+use crate::event::NodeId;
+use crate::event::What;
+use crate::graph::Frame;
+use crate::graph::HostId;
+use crate::graph::Part;
+use crate::graph::build::answering;
+use crate::lang::decode::decode;
+use crate::lang::node::Node as Static;
+use crate::lang::task::Task;
+
+impl Schedule {
+    pub(super) fn end_silently(&mut self, node: NodeId) -> Step {
+        self.nodes[node as usize].ended = true;
+        if !self.store.has(node) {
+            self.put(node, Output::Values(indexmap::IndexMap::new()));
+        }
+        Step::Ended
+    }
+
+    pub(super) fn end_failed(&mut self, node: NodeId, failure: Failure) -> Step {
+        self.fail_node(node, failure);
+        Step::Ended
+    }
+
+    pub(super) fn fail_node(&mut self, node: NodeId, failure: Failure) {
+        let mut result = ItemResult::new("", None);
+        result.failed = Some(failure);
+        self.end_with(node, result, false);
+    }
+
+    pub(super) fn end_with(&mut self, node: NodeId, result: ItemResult, looped: bool) -> Step {
+        self.nodes[node as usize].results = HashMap::from([(0, result)]);
+        self.finish(node, 1, looped);
+        Step::Ended
+    }
+
+    /// All items have results: registers, notifies, fails or goes on.
+    pub(super) fn finish(&mut self, node: NodeId, count: usize, looped: bool) {
+        let results = std::mem::take(&mut self.nodes[node as usize].results);
+        let mut items: Vec<(usize, ItemResult)> = results.into_iter().filter(|(index, _)| *index < count).collect();
+        items.sort_by_key(|(index, _)| *index);
+        let items: Vec<ItemResult> = items.into_iter().map(|(_, item)| item).collect();
+        let task = self.graph.node(node).task().cloned();
+        let scope = self.scope(node);
+        if let Some(task) = &task
+            && self.tries_again(node, task, &scope, &items)
+        {
+            return;
+        }
+        let changed = items.iter().any(|item| item.changed);
+        let unknown = items.iter().find_map(|item| item.unknown.clone());
+        let failure = items.iter().find_map(|item| item.failed.clone());
+        let hidden = task.as_ref().is_some_and(|task| judge::is_hidden(&scope, task));
+        let state = &mut self.nodes[node as usize];
+        state.ended = true;
+        state.changed = changed;
+        state.skipped = items.iter().all(|item| item.skipped.is_some());
+        self.registered(node, task.as_ref(), &items, looped, unknown.is_some());
+        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
+        if let Some(handler) = self.graph.node(node).handler {
+            self.hosts[host].notified.remove(&(play, handler));
+        }
+        if let Some(task) = task.as_ref().filter(|_| (changed || unknown.is_some()) && failure.is_none()) {
+            self.notify(node, task, &scope);
+        }
+        let shows = self.rules.verbose || task.as_ref().is_some_and(|task| task.action.kind.name == "debug");
+        let mut ended = judge::ended(items, looped, hidden, shows);
+        if let Some(failure) = failure {
+            self.failed(node, task.as_ref(), &scope, failure, &mut ended);
+        }
+        let place = self.graph.place(node);
+        self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
+    }
+
+    pub(super) fn registered(
+        &mut self,
+        node: NodeId,
+        task: Option<&Arc<Task>>,
+        items: &[ItemResult],
+        looped: bool,
+        unknown: bool,
+    ) {
+        let Some(key) = task.and_then(|task| task.register.as_ref()) else {
+            if !self.store.has(node) {
+                let title = task.map(|task| task.title()).unwrap_or_default();
+                let sets = task.is_some_and(|task| task.action.kind.name == "set_fact");
+                let output =
+                    if unknown && sets { Output::After(title) } else { Output::Values(indexmap::IndexMap::new()) };
+                self.put(node, output);
+            }
+            return;
+        };
+        let output = match unknown || (self.rules.plan && items.iter().any(|item| item.changed)) {
+            true => Output::After(task.map(|task| task.title()).unwrap_or_default()),
+            false => Output::Values([(key.name.clone(), judge::register(items, looped))].into_iter().collect()),
+        };
+        self.put(node, output);
+    }
+
+    /// `until`: another try is set up if it is not satisfied and tries are left.
+    pub(super) fn tries_again(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope, items: &[ItemResult]) -> bool {
+        if task.until.is_none() || self.rules.plan {
+            return false;
+        }
+        let number = |node: &Option<Static>, default: f64| -> f64 {
+            let rendered = node.as_ref().and_then(|node| self.store.templates.render(node, &scope.lookup()).ok());
+            rendered.and_then(|node| decode::<f64>(&node).ok()).unwrap_or(default)
+        };
+        let (retries, delay) =
+            (number(&task.retries, 3.0).max(0.0) as u32, number(&task.delay, 5.0).clamp(0.0, 86_400.0));
+        let satisfied =
+            items.iter().all(|item| item.skipped.is_some() || judge::is_done(scope, task, item).is_ok_and(|done| done));
+        let tries = self.nodes[node as usize].tries;
+        if satisfied || tries >= retries {
+            return false;
+        }
+        let state = &mut self.nodes[node as usize];
+        state.tries += 1;
+        state.sleeping = true;
+        self.sleeping += 1;
+        let place = self.graph.place(node);
+        self.events.push(What::Retry { node, place, left: retries - tries, delay });
+        self.commands.push(Command::Wake(node, Duration::from_secs_f64(delay)));
+        true
+    }
+
+    pub(super) fn notify(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope) {
+        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
+        for handler in self.notified_by(task, scope, play) {
+            self.hosts[host].notified.insert((play, handler));
+        }
+    }
+
+    /// The handlers a task's change wakes.
+    pub(super) fn notified_by(&self, task: &Task, scope: &Scope, play: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        for name in &task.inherited.notify {
+            let Ok(name) = self.store.templates.render(name, &scope.lookup()) else { continue };
+            for one in name.as_list().unwrap_or(std::slice::from_ref(&name)) {
+                let text = one.scalar().unwrap_or_default();
+                found.extend(answering(&self.graph.handlers[play], &text));
+            }
+        }
+        found
+    }
+
+    /// A failure: ignored, rescued, or the end of its host.
+    pub(super) fn failed(&mut self, node: NodeId, task: Option<&Arc<Task>>, scope: &Scope, failure: Failure, ended: &mut Ended) {
+        let says = |node: Option<&Static>| ready::flag(scope, node).ok().flatten().unwrap_or(false);
+        if task.is_some_and(|task| says(task.inherited.ignore_errors.as_ref())) {
+            ended.ignored = true;
+            return;
+        }
+        let host = self.graph.node(node).host;
+        let frame = self.graph.node(node).block.clone();
+        if let Some(frame) = &frame {
+            let name = task.map(|task| task.title()).unwrap_or_default();
+            let seen = [
+                ("ansible_failed_task".to_string(), Value::from_pairs([("name", Value::from(name))])),
+                ("ansible_failed_result".to_string(), judge::failed_result(&failure)),
+            ];
+            self.hosts[host].rescued.insert(frame.id, seen);
+        }
+        let fatal = task.is_some_and(|task| says(task.inherited.any_errors_fatal.as_ref()));
+        ended.rescued = self.fall(host, frame, failure);
+        ended.ignored = ended.rescued;
+        if fatal && !ended.ignored {
+            self.stop();
+        }
+    }
+
+    /// Carries a failure outwards to the nearest block that deals with it. True: it is rescued.
+    pub(super) fn fall(&mut self, host: HostId, frame: Option<Arc<Frame>>, failure: Failure) -> bool {
+        let Some(frame) = frame else {
+            self.lose(host, failure.message);
+            return false;
+        };
+        let state = &mut self.hosts[host];
+        match (frame.part, frame.rescues) {
+            (Part::Body, true) => {
+                state.failed_frames.insert(frame.id, Fall::Body);
+                true
+            }
+            (Part::Body | Part::Rescue, _) => {
+                state.failed_frames.insert(frame.id, Fall::Rescue);
+                state.falling.push((frame, failure));
+                false
+            }
+            (Part::Always, _) => self.fall(host, frame.parent.clone(), failure),
+        }
+    }
+
+    /// On leaving a block whose failure was not rescued, it goes on outwards. False: the host is gone.
+    pub(super) fn leave_blocks(&mut self, host: HostId, into: Option<&Arc<Frame>>) -> bool {
+        while let Some((frame, failure)) = self.hosts[host].falling.last().cloned() {
+            let mut around = into;
+            while let Some(own) = around {
+                if own.id == frame.id {
+                    return true;
+                }
+                around = own.parent.as_ref();
+            }
+            self.hosts[host].falling.pop();
+            self.fall(host, frame.parent.clone(), failure);
+        }
+        self.hosts[host].gone.is_none()
+    }
+
+    /// The host takes no further part.
+    pub(super) fn lose(&mut self, host: HostId, why: String) {
+        self.hosts[host].gone.get_or_insert(why);
+        for &node in &self.graph.chains[host].clone() {
+            if !self.nodes[node as usize].ended {
+                self.end_silently(node);
+            }
+        }
+        self.hosts[host].cursor = self.graph.chains[host].len();
+        let store = Arc::make_mut(&mut self.store);
+        if !store.gone.contains(&host) {
+            store.gone.push(host);
+        }
+        self.give_up_facts(host);
+    }
+}

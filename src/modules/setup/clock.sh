@@ -1,0 +1,2 @@
+echo @date
+date '+%Y|%m|%A|%w|%W|%d|%H|%M|%S|%s|%Z|%z'
