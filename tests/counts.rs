@@ -22,7 +22,7 @@ const DEPTH: u64 = 1;
 
 /// Where things change, a value is read behind the changes before it, and what reads it comes behind the value: `stat`,
 /// then `getconf`. What `set_fact` says is known beforehand.
-const FIRST_DEPTH: u64 = 2;
+const FIRST_DEPTH: u64 = 1;
 
 /// Tasks decided on a state that a task before them changes: the directory in a new directory, the loop in the new one in
 /// it, the second line and the block of /etc/hosts, the key of a new user, the unit of a new file. Kernel parameters look

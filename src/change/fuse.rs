@@ -20,8 +20,9 @@ struct Section {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
-    Path,
+    // First, since reading moves a file's time of access, which the next may look at.
     Text,
+    Path,
     Package,
     Unit,
     Passwd,

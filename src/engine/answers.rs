@@ -14,6 +14,7 @@ use crate::engine::schedule::Schedule;
 use crate::engine::schedule::blank;
 use crate::engine::state::Busy;
 use crate::engine::state::ItemResult;
+use crate::engine::state::Right;
 use crate::engine::state::Sent;
 use crate::engine::state::SentItem;
 use crate::event::Ended;
@@ -95,7 +96,10 @@ impl Schedule {
     pub(super) fn did(&mut self, host: HostId, part: u64, ran: Vec<Ran>, failed: Option<Option<String>>) {
         let Some(Busy::Applying { parts, .. }) = &mut self.hosts[host].busy else { return };
         let Some(sent) = parts.remove(&part) else { return };
-        for (node, index, result) in sent.confirms {
+        for Right { node, index, result, output } in sent.confirms {
+            if let Some(output) = output {
+                self.put(node, output);
+            }
             self.item_done(node, index, result);
         }
         self.pass_over_skipped(host, sent.node);

@@ -409,7 +409,7 @@ impl Schedule {
         }
         result.fields = action.resource.report(&seen, &[]).unwrap_or_default();
         if kind.name == "set_fact" {
-            self.set_facts(node, &action);
+            self.put(node, Schedule::facts_set(&action));
         }
         if kind.name == "setup" {
             self.gathered(node, &facts::groups_of(&action.probe), &result.fields);
@@ -446,11 +446,11 @@ impl Schedule {
         Some(Ok(seen))
     }
 
-    pub(super) fn set_facts(&mut self, node: NodeId, action: &Action) {
+    /// What `set_fact` leaves behind.
+    pub(super) fn facts_set(action: &Action) -> Output {
         let entries = action.args.as_map().unwrap_or_default();
         let values = entries.iter().filter(|(key, _)| key.name != "cacheable");
-        let values = values.map(|(key, value)| (key.name.clone(), value.to_value())).collect();
-        self.put(node, Output::Values(values));
+        Output::Values(values.map(|(key, value)| (key.name.clone(), value.to_value())).collect())
     }
 
     pub(super) fn store_mut(&mut self) -> &mut Store {

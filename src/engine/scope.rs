@@ -122,6 +122,11 @@ impl Store {
         self.outputs.insert(node, output);
     }
 
+    /// Takes back what was only assumed.
+    pub fn forget(&mut self, node: NodeId) {
+        self.outputs.remove(&node);
+    }
+
     pub fn output(&self, node: NodeId) -> Option<&Output> {
         self.outputs.get(&node)
     }

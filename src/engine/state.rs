@@ -12,6 +12,7 @@ use crate::change::Change;
 use crate::change::Look;
 use crate::change::Seen;
 use crate::engine::ready::Action;
+use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::event::Failure;
 use crate::event::NodeId;
@@ -77,7 +78,16 @@ pub struct Sent {
     /// `None`: the part only checks.
     pub item: Option<SentItem>,
     /// Items found right that its guard confirms.
-    pub confirms: Vec<(NodeId, usize, ItemResult)>,
+    pub confirms: Vec<Right>,
+}
+
+/// An item found right.
+pub struct Right {
+    pub node: NodeId,
+    pub index: usize,
+    pub result: ItemResult,
+    /// What `set_fact` leaves behind.
+    pub output: Option<Output>,
 }
 
 pub struct SentItem {

@@ -21,9 +21,11 @@ use crate::engine::report;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Gate;
 use crate::engine::schedule::Schedule;
+use crate::engine::scope::Output;
 use crate::engine::state::Busy;
 use crate::engine::state::ItemResult;
 use crate::engine::state::Question;
+use crate::engine::state::Right;
 use crate::engine::state::Sent;
 use crate::engine::state::SentItem;
 use crate::event::NodeId;
@@ -55,6 +57,11 @@ pub(super) struct Ahead {
     sent: HashMap<u64, Sent>,
     /// Found right since the last part with steps; the next part's guard confirms them.
     same: Vec<Right>,
+    /// What the next part's guard has to find.
+    guard: Vec<(Look, String)>,
+    /// Nodes that have not ended, and yet what comes behind them is decided on the values they will most likely have. Other
+    /// hosts see nothing of it.
+    assumed: Vec<NodeId>,
     user: Option<As>,
     /// No further part may be added.
     closed: bool,
@@ -67,8 +74,6 @@ pub(super) struct Ahead {
     notified: HashMap<usize, bool>,
 }
 
-/// An item found right, and the answers that say so.
-type Right = (NodeId, usize, ItemResult, Vec<(Look, String)>);
 
 impl Schedule {
     /// Asks and applies for a host's own chain.
@@ -83,6 +88,7 @@ impl Schedule {
         }
         // A task of this chain may just have asked for them: then they go out with everything else.
         self.look_at_facts(host, &mut ahead);
+        self.forget_assumed(&mut ahead);
         self.send(host, ahead);
     }
 
@@ -94,6 +100,7 @@ impl Schedule {
             return;
         }
         self.look_inside(host, node, &mut ahead);
+        self.forget_assumed(&mut ahead);
         if ahead.missing.is_empty() && ahead.parts.is_empty() {
             // It is right as it is, or waits for its own host: that host goes on with the answers that are here now.
             self.hosts[host].guests.pop_front();
@@ -174,6 +181,7 @@ impl Schedule {
     fn guest_has_work(&mut self, runs: HostId, node: NodeId) -> bool {
         let mut ahead = Ahead::default();
         self.look_inside(runs, node, &mut ahead);
+        self.forget_assumed(&mut ahead);
         !ahead.missing.is_empty() || !ahead.parts.is_empty()
     }
 
@@ -296,9 +304,38 @@ impl Schedule {
             ahead.more = true;
             return;
         }
+        let reports = change.is_empty();
         let sent =
             SentItem { index, scope: item.scope, action: *action, seen, change, label: item.label, value: item.value };
+        if reports {
+            self.assume_report(node, task, &sent, ahead);
+        }
         self.add(node, task, sent, ahead);
+    }
+
+    /// What a report will say if nothing before it matters to it: its register is taken for known, and the next part's guard
+    /// makes sure.
+    fn assume_report(&mut self, node: NodeId, task: &Task, item: &SentItem, ahead: &mut Ahead) {
+        let steady = |(_, look): &(&str, Look)| !matches!(look, Look::Live { .. } | Look::Files { .. });
+        let known = item.action.probe.looks.iter().all(steady) && !judge::needs_verdict(task) && task.loops.is_none();
+        let (Some(key), true) = (&task.register, known) else { return };
+        let Ok(fields) = item.action.resource.report(&item.seen, &[]) else { return };
+        let result = ItemResult { fields, ..ItemResult::new("", None) };
+        let value = judge::register(&[result], false);
+        self.assume(node, Output::Values([(key.name.clone(), value)].into_iter().collect()), ahead);
+    }
+
+    fn assume(&mut self, node: NodeId, output: Output, ahead: &mut Ahead) {
+        if !self.store.has(node) {
+            self.put(node, output);
+            ahead.assumed.push(node);
+        }
+    }
+
+    fn forget_assumed(&mut self, ahead: &mut Ahead) {
+        for node in std::mem::take(&mut ahead.assumed) {
+            self.store_mut().forget(node);
+        }
     }
 
     /// An item that is right. Behind a step of this stream its guard has to confirm it.
@@ -323,34 +360,31 @@ impl Schedule {
             return;
         }
         // A value that is known is seen by what comes behind it.
-        if kind.name == "set_fact" && task.loops.is_none() {
-            self.set_facts(node, action);
+        let sets = kind.name == "set_fact" && task.loops.is_none();
+        let output = sets.then(|| Schedule::facts_set(action));
+        if let Some(output) = &output {
+            self.assume(node, output.clone(), ahead);
         }
         let mut result = ItemResult::new(label, value);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
-        ahead.same.push((node, index, result, guard(action, seen)));
+        ahead.guard.extend(guard(action, seen));
+        ahead.same.push(Right { node, index, result, output });
     }
 
     /// One more part of the stream.
     fn add(&mut self, node: NodeId, task: &Arc<Task>, item: SentItem, ahead: &mut Ahead) {
         let id = self.next_part;
         self.next_part += 1;
-        let mut looks: Vec<(Look, String)> = Vec::new();
-        let mut confirms = Vec::new();
-        for (same, index, result, own) in std::mem::take(&mut ahead.same) {
-            confirms.push((same, index, result));
-            looks.extend(own);
-        }
+        let confirms = std::mem::take(&mut ahead.same);
         // What only reports is asked again in its place; it is right whatever it finds.
         let reports = item.change.is_empty();
         if !reports {
-            looks.extend(guard(&item.action, &item.seen));
+            ahead.guard.extend(guard(&item.action, &item.seen));
         }
-        let mut unique: Vec<(Look, String)> = Vec::new();
-        for pair in looks {
-            if !unique.contains(&pair) {
-                unique.push(pair);
-            }
+        let guard = unique(std::mem::take(&mut ahead.guard));
+        if reports {
+            let asked = item.action.probe.looks.iter();
+            ahead.guard = asked.filter_map(|(name, look)| Some((look.clone(), item.seen.answers.get(*name)?.clone()))).collect();
         }
         if let Some(handler) = self.graph.node(node).handler {
             ahead.notified.insert(handler, false);
@@ -367,7 +401,7 @@ impl Schedule {
         }
         ahead.parts.push(Part {
             id,
-            guard: unique,
+            guard,
             title: self.graph.place(node).task,
             steps,
             environment: item.action.environment.clone(),
@@ -452,17 +486,9 @@ impl Schedule {
         if !ahead.same.is_empty() {
             let id = self.next_part;
             self.next_part += 1;
-            let mut guard: Vec<(Look, String)> = Vec::new();
-            let mut confirms = Vec::new();
-            let node = ahead.same[0].0;
-            for (same, index, result, own) in std::mem::take(&mut ahead.same) {
-                confirms.push((same, index, result));
-                for pair in own {
-                    if !guard.contains(&pair) {
-                        guard.push(pair);
-                    }
-                }
-            }
+            let guard = unique(std::mem::take(&mut ahead.guard));
+            let confirms = std::mem::take(&mut ahead.same);
+            let node = confirms[0].node;
             ahead.parts.push(Part { id, guard, ..Part::default() });
             ahead.sent.insert(id, Sent { node, item: None, confirms });
         }
@@ -472,6 +498,17 @@ impl Schedule {
         self.commands.push(Command::Send(host, Order::Apply(stream)));
         self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: ahead.changes });
     }
+}
+
+/// Each pair once: what several tasks look at is looked at once.
+fn unique(pairs: Vec<(Look, String)>) -> Vec<(Look, String)> {
+    let mut found: Vec<(Look, String)> = Vec::new();
+    for pair in pairs {
+        if !found.contains(&pair) {
+            found.push(pair);
+        }
+    }
+    found
 }
 
 /// The answers that must still hold. Text files are left out: their digest is asked beside them.
