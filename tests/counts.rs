@@ -15,14 +15,9 @@ use lab::starts::Watch;
 const NAME: &str = "tcounts";
 const INVENTORY: &str = "testbed: TESTBED\nall:\n  hosts:\n    c1: {}\n";
 
-/// Values that need a trip of their own though nothing changes: only `getconf` has to run before what reads its register can
-/// be decided. The facts and the `stat` are asked for in the same trip as everything else, and `set_fact` and `assert` are
-/// worked out here.
+/// Values that need a trip of their own: only `getconf` has to run before what reads its register can be decided. The facts
+/// and the `stat` are asked for in the same trip as everything else, and `set_fact` and `assert` are worked out here.
 const DEPTH: u64 = 1;
-
-/// Where things change, a value is read behind the changes before it, and what reads it comes behind the value: `stat`,
-/// then `getconf`. What `set_fact` says is known beforehand.
-const FIRST_DEPTH: u64 = 1;
 
 /// Tasks decided on a state that a task before them changes: the directory in a new directory, the loop in the new one in
 /// it, the second line and the block of /etc/hosts, the key of a new user, the unit of a new file. Kernel parameters look
@@ -46,7 +41,7 @@ fn forty_tasks_cost_a_converged_host_one_trip_a_value_and_few_programs() {
 
     let first = &lab.apply(&play)["c1"];
     assert_eq!(first.failed, 0);
-    let most = 2 + FIRST_DEPTH + INVALIDATED;
+    let most = 2 + DEPTH + INVALIDATED;
     assert!(first.trips <= most, "the first apply took {} trips, more than {most}", first.trips);
 
     let greeting = greeting(&lab);

@@ -84,7 +84,7 @@ impl Schedule {
     pub(super) fn began(&mut self, host: HostId, part: u64) {
         let Some(node) = self.sent(host, part).map(|sent| sent.node) else { return };
         if !std::mem::replace(&mut self.nodes[node as usize].started, true) {
-            let mut place = self.graph.place(node);
+            let mut place = self.place(node);
             if self.graph.node(node).host != host {
                 place.delegated = Some(self.graph.hosts[host].clone());
             }
@@ -204,7 +204,7 @@ impl Schedule {
     pub(super) fn unreachable(&mut self, host: HostId) {
         let open = |node: &NodeId| !self.nodes[*node as usize].ended && self.graph.node(*node).task().is_some();
         let Some(node) = self.graph.chains[host].iter().copied().find(open) else { return };
-        let place = self.graph.place(node);
+        let place = self.place(node);
         let outcome = Outcome::Unreached("the host could not be reached".into());
         let ended = Ended {
             outcome,

@@ -89,7 +89,7 @@ impl Schedule {
         if let Some(failure) = failure {
             self.failed(node, task.as_ref(), &scope, failure, &mut ended);
         }
-        let place = self.graph.place(node);
+        let place = self.place(node);
         self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
     }
 
@@ -139,7 +139,7 @@ impl Schedule {
         state.tries += 1;
         state.sleeping = true;
         self.sleeping += 1;
-        let place = self.graph.place(node);
+        let place = self.place(node);
         self.events.push(What::Retry { node, place, left: retries - tries, delay });
         self.commands.push(Command::Wake(node, Duration::from_secs_f64(delay)));
         true

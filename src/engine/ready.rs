@@ -14,13 +14,13 @@ use crate::diag::Diagnostic;
 use crate::diag::Source;
 use crate::diag::Span;
 use crate::engine::keys;
+use crate::engine::looping;
 use crate::engine::scope::AFTER;
 use crate::engine::scope::Scope;
 use crate::lang::decode::decode;
 use crate::lang::files;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Pending;
-use crate::lang::loops;
 use crate::lang::node::Key;
 use crate::lang::node::Node;
 use crate::lang::node::Tree;
@@ -116,7 +116,8 @@ pub fn is_skipped(ready: &Ready) -> bool {
 
 /// Everything that can be said of a task now.
 pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Users) -> Ready {
-    let values = match items(scope, task) {
+    let over = task.loops.as_ref();
+    let values = match looping::items(scope, over, &task.search) {
         Ok(values) => values,
         // A false `when` skips the task even if its loop has no meaning.
         Err(fault) => match scope.store.templates.condition(&task.inherited.when, &scope.lookup()) {
@@ -130,12 +131,11 @@ pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Use
     }
     let mut found = Vec::new();
     let (mut on, mut looks) = (Vec::new(), Vec::new());
-    for (index, value) in values.unwrap_or_else(|| vec![Value::UNDEFINED]).into_iter().enumerate() {
-        let own = if looped { loop_scope(scope, task, index, &value) } else { scope.clone() };
-        let label = if looped { label(&own, task, &value) } else { String::new() };
+    for turn in looping::turns(scope, over, values) {
+        let looping::Turn { scope: own, value, label } = turn;
         let mut asked = Vec::new();
         match one(&own, task, kind, users, &mut asked) {
-            Ok(state) => found.push(Item { label, value: looped.then_some(value), scope: own, state }),
+            Ok(state) => found.push(Item { label, value, scope: own, state }),
             Err(Fault::Unknown(pending)) => on.extend(pending),
             Err(Fault::Error(fault)) => return Ready::Fault(fault),
         }
@@ -149,54 +149,6 @@ fn not_ready(fault: Fault, looks: Vec<(As, Look)>) -> Ready {
         Fault::Unknown(on) => Ready::Waits { on, looks },
         Fault::Error(fault) => Ready::Fault(fault),
     }
-}
-
-/// The items of a task's loop; `None` without one.
-fn items(scope: &Scope, task: &Task) -> Result<Option<Vec<Value>>, Fault> {
-    let Some(over) = &task.loops else { return Ok(None) };
-    let templates = &scope.store.templates;
-    let value = templates.value(&over.over, &scope.lookup())?;
-    let fault = |why: String| Fault::from(Diagnostic::error(why).at(&over.over.span));
-    if over.kind == loops::LoopKind::FileGlob {
-        let patterns = loops::expand(loops::LoopKind::Items, &value).map_err(fault)?;
-        let search = &task.search;
-        let paths = patterns.iter().flat_map(|pattern| {
-            let candidates = search.candidates("files", &pattern.to_string());
-            candidates.iter().map(|path| glob(scope, path)).find(|found| !found.is_empty()).unwrap_or_default()
-        });
-        return Ok(Some(paths.map(Value::from).collect()));
-    }
-    if over.kind == loops::LoopKind::FirstFound {
-        let names = loops::expand(loops::LoopKind::Items, &value).map_err(fault)?;
-        let paths = names.iter().flat_map(|name| task.search.candidates("files", &name.to_string()));
-        let first = paths.into_iter().find(|path| path.exists());
-        return match first {
-            Some(path) => Ok(Some(vec![Value::from(path.display().to_string())])),
-            None => Err(fault("none of these files exists".into())),
-        };
-    }
-    loops::expand(over.kind, &value).map(Some).map_err(fault)
-}
-
-fn glob(scope: &Scope, pattern: &Path) -> Vec<String> {
-    let paths = crate::lang::lookup::Files::glob(scope, &pattern.display().to_string());
-    paths.iter().map(|path| path.display().to_string()).collect()
-}
-
-fn loop_scope(scope: &Scope, task: &Task, index: usize, value: &Value) -> Scope {
-    let control = task.loops.as_ref().map(|over| &over.control);
-    let name = control.map_or("item", |control| control.variable.as_str());
-    let mut more = vec![(name.to_string(), value.clone()), ("ansible_loop_var".to_string(), Value::from(name))];
-    if let Some(key) = control.and_then(|control| control.index_variable.as_ref()) {
-        more.push((key.name.clone(), Value::from(index)));
-    }
-    scope.with(more)
-}
-
-fn label(scope: &Scope, task: &Task, value: &Value) -> String {
-    let written = task.loops.as_ref().and_then(|over| over.control.label.as_ref());
-    let shown = written.and_then(|label| scope.store.templates.value(label, &scope.lookup()).ok());
-    shown.unwrap_or_else(|| value.clone()).to_string()
 }
 
 /// One item: its condition, then its arguments. What can be asked already goes to `asked`, also when something is unknown.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::facts;
+use crate::engine::includes;
 use crate::engine::judge;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
@@ -23,6 +24,7 @@ use crate::engine::state::ItemResult;
 use crate::engine::state::NodeState;
 use crate::event::Failure;
 use crate::event::NodeId;
+use crate::event::Place;
 use crate::event::What;
 use crate::graph::Graph;
 use crate::graph::HostId;
@@ -237,6 +239,22 @@ impl Schedule {
         }
     }
 
+    /// Where a node stands; its name with what is known of its templates.
+    pub(super) fn place(&self, node: NodeId) -> Place {
+        let mut place = self.graph.place(node);
+        let found = self.graph.node(node);
+        let Some(task) = found.task() else { return place };
+        let scope = self.scope(node);
+        if let Some(name) = task.name.as_ref().filter(|name| name.is_live())
+            && !judge::is_hidden(&scope, task)
+            && let Ok(known) = self.store.templates.render(name, &scope.lookup())
+            && let (Some(text), Some(written)) = (known.scalar(), name.scalar())
+        {
+            place.task = place.task.replace(&written, &text);
+        }
+        place
+    }
+
     /// What keeps a node from being looked at at all: its include, its block, its handler's silence, its leader.
     pub(super) fn gate(&mut self, node: NodeId) -> Gate {
         let found = self.graph.node(node);
@@ -297,6 +315,7 @@ impl Schedule {
             return self.follow(node, leader);
         }
         match self.graph.node(node).work.clone() {
+            Work::Include(include) if includes::is_late(&include) => self.open_include(node, &include),
             Work::Include(include) => {
                 let scope = self.scope(node);
                 match self.store.templates.condition(&include.inherited.when, &scope.lookup()) {
@@ -477,7 +496,7 @@ impl Schedule {
     }
 
     /// A value is missing. In a plan, one that only apply gives ends the node as unknown.
-    fn unknown(&mut self, node: NodeId, on: Vec<Pending>) -> Step {
+    pub(super) fn unknown(&mut self, node: NodeId, on: Vec<Pending>) -> Step {
         if let Some(tasks) = ready::after(&on) {
             let mut result = ItemResult::new("", None);
             result.unknown = Some(format!("known after apply: {tasks}"));
@@ -539,7 +558,7 @@ pub(super) fn blank() -> Failure {
     Failure { message: String::new(), help: None, rc: None, stdout: String::new(), stderr: String::new() }
 }
 
-fn skipped(why: &str) -> ItemResult {
+pub(super) fn skipped(why: &str) -> ItemResult {
     let mut result = ItemResult::new("", None);
     result.skipped = Some(why.to_string());
     result

@@ -91,15 +91,7 @@ impl Store {
         files: Arc<Reader>,
         plan: bool,
     ) -> Store {
-        let mut writers: HashMap<(HostId, String), Vec<NodeId>> = HashMap::new();
-        for chain in &graph.chains {
-            for &id in chain {
-                let node = graph.node(id);
-                for name in node.task().map(|task| written(task)).unwrap_or_default() {
-                    writers.entry((node.host, name)).or_default().push(id);
-                }
-            }
-        }
+        let writers = writers(&graph);
         Store {
             project,
             graph,
@@ -115,6 +107,14 @@ impl Store {
             now: std::time::SystemTime::now(),
             keys: Arc::default(),
         }
+    }
+
+    /// The graph has grown by what an include brought; `first`: the first new node.
+    pub fn grow(&mut self, graph: Arc<Graph>, first: usize) {
+        if graph.nodes.len() > first {
+            self.writers = writers(&graph);
+        }
+        self.graph = graph;
     }
 
     /// A node has ended; what it left behind is visible from now on.
@@ -222,6 +222,23 @@ impl Store {
         }
         names.into_iter().collect()
     }
+}
+
+/// Who writes which variable of which host, in order of position.
+fn writers(graph: &Graph) -> HashMap<(HostId, String), Vec<NodeId>> {
+    let mut writers: HashMap<(HostId, String), Vec<NodeId>> = HashMap::new();
+    for &id in graph.chains.iter().flatten() {
+        let node = graph.node(id);
+        let names = match &node.work {
+            Work::Task { task, .. } => written(task),
+            Work::Include(include) => include.register.iter().map(|key| key.name.clone()).collect(),
+            Work::Facts { .. } => Vec::new(),
+        };
+        for name in names {
+            writers.entry((node.host, name)).or_default().push(id);
+        }
+    }
+    writers
 }
 
 /// The variables of one task on one host.

@@ -126,6 +126,8 @@ impl Fake {
 struct Played {
     /// `host task: outcome`, in chain order.
     ends: Vec<String>,
+    /// The same as it happened.
+    told: Vec<String>,
     run: Run,
     trips: BTreeMap<String, usize>,
     streams: usize,
@@ -156,6 +158,7 @@ fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rule
     let mut schedule = Schedule::new(store, Users::default(), rules);
     let mut run = Run::default();
     let mut ends: BTreeMap<u32, String> = BTreeMap::new();
+    let mut told = Vec::new();
     let mut queue: VecDeque<Input> = VecDeque::from([Input::Start]);
     let (mut streams, mut rounds) = (0, 0);
     while let Some(input) = queue.pop_front() {
@@ -173,6 +176,7 @@ fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rule
                     Outcome::Skipped(_) => "skipped".into(),
                     Outcome::Unreached(_) => "unreached".into(),
                 };
+                told.push(format!("{} {}: {outcome}", place.host, place.task));
                 let before = ends.insert(*node, format!("{} {}: {outcome}", place.host, place.task));
                 assert_eq!(before, None, "a node ended twice");
             }
@@ -192,7 +196,7 @@ fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rule
     }
     assert!(schedule.is_over(), "nothing is under way, and yet the run is not over");
     let trips = hosts.iter().map(|(name, fake)| (name.clone(), fake.trips)).collect();
-    Played { ends: ends.into_values().collect(), run, trips, streams }
+    Played { ends: ends.into_values().collect(), told, run, trips, streams }
 }
 
 fn check(playbook: &str, expected: &[&str]) -> Played {
@@ -324,6 +328,95 @@ fn a_lost_host_is_unreachable_and_the_others_go_on() {
     let played = play(text, "a,b,", &mut hosts, Rules::default());
     assert_eq!(played.ends, ["a command: unreached", "b command: changed", "b command: changed"]);
     assert_eq!(played.run.exit_code(), 4);
+}
+
+/// Plays `play.yaml` among other files, on two hosts.
+fn check_files(files: &[(&str, &str)], expected: &[&str]) -> Played {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let mut hosts = BTreeMap::new();
+    let played = play_in(dir.path(), "a,b,", &mut hosts, Rules::default());
+    let mut ends = played.told.clone();
+    ends.sort_by_key(|line| line.starts_with('b'));
+    let here = format!("{}/", dir.path().display());
+    let ends: Vec<String> = ends.into_iter().map(|line| line.replace(&here, "")).collect();
+    assert_eq!(ends, expected);
+    played
+}
+
+#[test]
+fn includes_that_only_the_run_can_read() {
+    check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: all\n  tasks:\n    - command: say {{ inventory_hostname }}\n      register: who\n    - include_tasks: of_{{ who.stdout }}.yaml\n    - command: touch {{ left }}\n",
+            ),
+            ("of_a.yaml", "- set_fact: {left: x}\n- name: only a\n  command: touch a\n"),
+            ("of_b.yaml", "- set_fact: {left: y}\n"),
+        ],
+        &[
+            "a command: changed",
+            "a set_fact: same",
+            "a only a: changed",
+            "a command: changed",
+            "b command: changed",
+            "b set_fact: same",
+            "b command: changed",
+        ],
+    );
+}
+
+#[test]
+fn includes_in_loops_see_their_item() {
+    let played = check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: a\n  tasks:\n    - include_tasks: one.yaml\n      loop: [x, y, z]\n      when: item != 'y'\n      vars: {name: 'n{{ item }}'}\n    - assert: {that: seen == 'nz'}\n",
+            ),
+            ("one.yaml", "- name: touch {{ item }}\n  command: touch {{ name }} creates=/{{ name }}\n- set_fact: {seen: '{{ name }}'}\n"),
+        ],
+        &["a touch x: changed", "a set_fact: same", "a touch z: changed", "a set_fact: same", "a assert: same"],
+    );
+    assert_eq!(played.trips["a"], 2, "what is known before the run waits for nobody");
+}
+
+#[test]
+fn roles_included_during_the_run_bring_handlers_and_variables() {
+    check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: a\n  tasks:\n    - command: say r\n      register: role\n    - include_role: {name: '{{ role.stdout }}', public: true}\n    - command: touch {{ of_role }}\n",
+            ),
+            ("roles/r/tasks/main.yaml", "- command: touch {{ of_role }}\n  notify: wake\n"),
+            ("roles/r/defaults/main.yaml", "of_role: q\n"),
+            ("roles/r/handlers/main.yaml", "- name: wake\n  command: touch woken\n"),
+        ],
+        &["a command: changed", "a r : command: changed", "a command: changed", "a r : wake: changed"],
+    );
+}
+
+#[test]
+fn an_include_that_cannot_be_read_fails_its_host() {
+    check_files(
+        &[(
+            "play.yaml",
+            "- hosts: all\n  tasks:\n    - command: say {{ inventory_hostname }}\n      register: who\n    - include_tasks: '{{ who.stdout }}.yaml'\n      when: who.stdout == 'a'\n    - command: touch z\n",
+        )],
+        &[
+            "a command: changed",
+            "a include: failed: the file of tasks `a.yaml` does not exist (play.yaml:5:23)",
+            "b command: changed",
+            "b include: skipped",
+            "b command: changed",
+        ],
+    );
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use crate::change::Look;
 use crate::change::Seen;
 use crate::change::Step;
 use crate::change::Undo;
+use crate::engine::includes;
 use crate::engine::judge;
 use crate::engine::ready;
 use crate::engine::ready::Action;
@@ -79,6 +80,7 @@ impl Schedule {
     /// Asks and applies for a host's own chain.
     pub(super) fn walk(&mut self, host: HostId) {
         let mut ahead = Ahead::default();
+        self.open_known_includes(host);
         self.look_at_facts(host, &mut ahead);
         let chain = self.graph.chains[host].clone();
         for &node in chain.iter().skip(self.hosts[host].cursor) {
@@ -203,6 +205,8 @@ impl Schedule {
                 // Its entries wait for it; whether it holds is decided when its turn comes.
                 if !matches!(self.store.templates.condition(&include.inherited.when, &scope.lookup()), Ok(false)) {
                     ahead.more = true;
+                    // Nobody knows yet what comes behind it.
+                    ahead.closed |= includes::is_late(&include);
                 }
                 return;
             }

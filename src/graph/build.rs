@@ -58,7 +58,8 @@ impl Choice {
 
 /// Builds the whole graph. Faults: notified handlers and `needs` that do not exist, cycles.
 pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Result<Graph, Diagnostics> {
-    let mut builder = Builder { graph: Graph::default(), choice, faults: Diagnostics::default() };
+    let graph = Graph { choice: choice.clone(), ..Graph::default() };
+    let mut builder = Builder { graph, choice, faults: Diagnostics::default() };
     for (index, play) in project.plays.iter().enumerate() {
         builder.play(index, play);
     }
@@ -70,8 +71,8 @@ pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Resul
             graph.chains.push(Vec::new());
         }
     }
-    notify_edges(&mut graph, &mut faults);
-    needs_edges(&mut graph, &mut faults);
+    notify_edges(&mut graph, 0, &mut faults);
+    needs_edges(&mut graph, 0, &mut faults);
     data_edges(&mut graph, templates);
     cycles(&graph, &mut faults);
     faults.check(graph)
@@ -86,21 +87,21 @@ pub fn kind_of(task: &Task) -> Result<&'static modules::Kind, Diagnostic> {
     })
 }
 
-struct Builder<'a> {
-    graph: Graph,
-    choice: &'a Choice,
-    faults: Diagnostics,
+pub(super) struct Builder<'a> {
+    pub(super) graph: Graph,
+    pub(super) choice: &'a Choice,
+    pub(super) faults: Diagnostics,
 }
 
 /// Where in the tree of tasks the walk is.
 #[derive(Clone)]
-struct At {
-    play: usize,
-    hosts: Vec<HostId>,
-    block: Option<Arc<Frame>>,
+pub(super) struct At {
+    pub(super) play: usize,
+    pub(super) hosts: Vec<HostId>,
+    pub(super) block: Option<Arc<Frame>>,
     /// For each host: the include in front.
-    gates: HashMap<HostId, NodeId>,
-    prefix: Pos,
+    pub(super) gates: HashMap<HostId, NodeId>,
+    pub(super) prefix: Pos,
 }
 
 impl Builder<'_> {
@@ -140,11 +141,6 @@ impl Builder<'_> {
         });
         let refused = [
             (play.force_handlers.as_ref(), "`force_handlers` is unsupported yet", "put what must run into `always`"),
-            (
-                play.gather_subset.as_ref(),
-                "`gather_subset` is unsupported",
-                "facts nobody reads cost nothing; leave it out",
-            ),
             (later, "a `vars_files` name that only the run knows is unsupported yet", "name the file without facts"),
         ];
         self.refuse(&refused);
@@ -161,11 +157,6 @@ impl Builder<'_> {
                 "other hosts go on without it anyway",
             ),
             (control.and_then(|control| control.pause.as_ref()), "`pause` is unsupported yet", "use `wait_for`"),
-            (
-                control.and_then(|control| control.extended.as_ref()),
-                "`extended` is unsupported yet",
-                "use `index_var` and the list itself",
-            ),
         ];
         self.refuse(&refused);
     }
@@ -180,7 +171,7 @@ impl Builder<'_> {
     }
 
     /// Handlers flattened: blocks of handlers are their tasks.
-    fn handlers(&mut self, entries: &[Entry]) -> Vec<Arc<Task>> {
+    pub(super) fn handlers(&mut self, entries: &[Entry]) -> Vec<Arc<Task>> {
         let mut found = Vec::new();
         for entry in entries {
             match entry {
@@ -200,6 +191,11 @@ impl Builder<'_> {
     }
 
     fn flush(&mut self, at: &At, next: &mut u32) {
+        let mut place = at.prefix.clone();
+        place.push(*next);
+        *next += 1;
+        self.graph.flushes.push((at.play, place.clone()));
+        let (at, next) = (&At { prefix: place, ..at.clone() }, &mut 0);
         for (index, task) in self.graph.handlers[at.play].clone().into_iter().enumerate() {
             if let Some(kind) = self.faults.take(kind_of(&task)) {
                 self.push(at, next, Work::Task { task, kind }, Some(index));
@@ -207,7 +203,7 @@ impl Builder<'_> {
         }
     }
 
-    fn entries(&mut self, entries: &[Entry], at: &At, next: &mut u32) {
+    pub(super) fn entries(&mut self, entries: &[Entry], at: &At, next: &mut u32) {
         for entry in entries {
             match entry {
                 Entry::Task(task) => self.task(task, at, next),
@@ -244,17 +240,16 @@ impl Builder<'_> {
         if !self.choice.wants(&include.inherited) {
             return;
         }
-        let Some(body) = include.body.as_ref().filter(|_| include.loops.is_none()) else {
-            let fault = Diagnostic::error("an include with a loop or a name known only at run time is unsupported yet");
-            return self.faults.push(fault.at(&include.span).help("write one include for each file, with a `when`"));
-        };
         let placed = self.push(at, next, Work::Include(Arc::new(include.clone())), None);
-        let gates = at.hosts.iter().copied().zip(placed).collect();
-        self.entries(&body.entries, &At { gates, ..at.clone() }, next);
+        // What only the run can read is put in behind it when its turn comes.
+        if let Some(body) = include.body.as_ref().filter(|_| include.loops.is_none()) {
+            let gates = at.hosts.iter().copied().zip(placed).collect();
+            self.entries(&body.entries, &At { gates, ..at.clone() }, next);
+        }
     }
 
     /// One node on each host, all at the same position.
-    fn push(&mut self, at: &At, next: &mut u32, work: Work, handler: Option<usize>) -> Vec<NodeId> {
+    pub(super) fn push(&mut self, at: &At, next: &mut u32, work: Work, handler: Option<usize>) -> Vec<NodeId> {
         let mut pos = at.prefix.clone();
         pos.push(*next);
         *next += 1;
@@ -287,10 +282,10 @@ fn gathers(play: &Play) -> bool {
     play.gather_facts.as_ref().is_none_or(|node| crate::lang::decode::decode::<bool>(node).unwrap_or(true))
 }
 
-/// Edges to the handlers that are named without a template; a name nobody answers to is a fault.
-fn notify_edges(graph: &mut Graph, faults: &mut Diagnostics) {
+/// `from`: the first new node. Edges to the handlers that are named without a template; a name nobody answers to is a fault.
+pub(super) fn notify_edges(graph: &mut Graph, from: usize, faults: &mut Diagnostics) {
     let mut edges = Vec::new();
-    for (id, node) in graph.nodes.iter().enumerate() {
+    for (id, node) in graph.nodes.iter().enumerate().skip(from) {
         let Some(task) = node.task() else { continue };
         for name in task.inherited.notify.iter().filter(|name| !name.is_live()) {
             for single in name.as_list().unwrap_or(std::slice::from_ref(name)) {
@@ -326,9 +321,9 @@ pub fn answering(handlers: &[Arc<Task>], name: &str) -> Vec<usize> {
 }
 
 /// `needs:` names tasks that must be done before, on all hosts.
-fn needs_edges(graph: &mut Graph, faults: &mut Diagnostics) {
+pub(super) fn needs_edges(graph: &mut Graph, from: usize, faults: &mut Diagnostics) {
     let mut edges = Vec::new();
-    for (id, node) in graph.nodes.iter().enumerate() {
+    for (id, node) in graph.nodes.iter().enumerate().skip(from) {
         let Some(task) = node.task() else { continue };
         for need in &task.needs {
             let Some(name) = need.scalar() else { continue };

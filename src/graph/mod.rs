@@ -4,12 +4,14 @@
 //! between hosts. Knows nothing of connections, and runs nothing.
 
 pub mod build;
+pub mod splice;
 pub mod text;
 
 use std::sync::Arc;
 
 use crate::event::NodeId;
 use crate::event::Place;
+use crate::graph::build::Choice;
 use crate::lang::playbook::Play;
 use crate::lang::task::Include;
 use crate::lang::task::Task;
@@ -87,6 +89,10 @@ pub struct Graph {
     /// Edges that are no program order: from, to, why.
     pub edges: Vec<Edge>,
     pub frames: usize,
+    /// Which tasks are wanted, for those that are read during the run.
+    pub choice: Choice,
+    /// The play and place of each flush of its handlers.
+    pub flushes: Vec<(usize, Pos)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,101 @@
+//! The items of a loop, and what each of them sees. Knows nothing of what is done with an item.
+
+use std::path::Path;
+
+use minijinja::Value;
+
+use crate::diag::Diagnostic;
+use crate::engine::scope::Scope;
+use crate::lang::decode::decode;
+use crate::lang::lookup::Fault;
+use crate::lang::lookup::Files;
+use crate::lang::loops;
+use crate::lang::loops::Loop;
+use crate::lang::loops::LoopKind;
+use crate::lang::search::Search;
+
+/// One item's turn; the only one, without a value, where there is no loop.
+pub(super) struct Turn {
+    pub(super) scope: Scope,
+    pub(super) value: Option<Value>,
+    /// The item as shown; empty without a loop.
+    pub(super) label: String,
+}
+
+/// The items of a loop; `None` without one.
+pub(super) fn items(scope: &Scope, over: Option<&Loop>, search: &Search) -> Result<Option<Vec<Value>>, Fault> {
+    let Some(over) = over else { return Ok(None) };
+    let value = scope.store.templates.value(&over.over, &scope.lookup())?;
+    let fault = |why: String| Fault::from(Diagnostic::error(why).at(&over.over.span));
+    let names = || loops::expand(LoopKind::Items, &value).map_err(fault);
+    match over.kind {
+        LoopKind::FileGlob => {
+            let paths = names()?.into_iter().flat_map(|pattern| {
+                let candidates = search.candidates("files", &pattern.to_string());
+                candidates.iter().map(|path| glob(scope, path)).find(|found| !found.is_empty()).unwrap_or_default()
+            });
+            Ok(Some(paths.map(Value::from).collect()))
+        }
+        LoopKind::FirstFound => {
+            let paths = names()?.into_iter().flat_map(|name| search.candidates("files", &name.to_string()));
+            match paths.into_iter().find(|path| path.exists()) {
+                Some(path) => Ok(Some(vec![Value::from(path.display().to_string())])),
+                None => Err(fault("none of these files exists".into())),
+            }
+        }
+        kind => loops::expand(kind, &value).map(Some).map_err(fault),
+    }
+}
+
+fn glob(scope: &Scope, pattern: &Path) -> Vec<String> {
+    let paths = Files::glob(scope, &pattern.display().to_string());
+    paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// Each item with the scope that sees it.
+pub(super) fn turns(scope: &Scope, over: Option<&Loop>, values: Option<Vec<Value>>) -> Vec<Turn> {
+    let (Some(over), Some(values)) = (over, values) else {
+        return vec![Turn { scope: scope.clone(), value: None, label: String::new() }];
+    };
+    let turn = |index: usize| {
+        let own = scope.with(seen(over, index, &values));
+        let written = over.control.label.as_ref();
+        let label = written.and_then(|label| own.store.templates.value(label, &own.lookup()).ok());
+        let label = label.unwrap_or_else(|| values[index].clone()).to_string();
+        Turn { scope: own, value: Some(values[index].clone()), label }
+    };
+    (0..values.len()).map(turn).collect()
+}
+
+/// The variables one item's turn sees: the item, its number, `ansible_loop`.
+pub(super) fn seen(over: &Loop, index: usize, values: &[Value]) -> Vec<(String, Value)> {
+    let control = &over.control;
+    let name = control.variable.as_str();
+    let mut seen = vec![(name.to_string(), values[index].clone()), ("ansible_loop_var".into(), Value::from(name))];
+    if let Some(key) = &control.index_variable {
+        seen.push((key.name.clone(), Value::from(index)));
+    }
+    if control.extended.as_ref().is_some_and(|node| decode::<bool>(node).unwrap_or(false)) {
+        seen.push(("ansible_loop".into(), extended(index, values)));
+    }
+    seen
+}
+
+/// `ansible_loop`, under Ansible's names.
+fn extended(index: usize, values: &[Value]) -> Value {
+    let count = values.len();
+    let mut all = vec![
+        ("allitems", values.iter().cloned().collect()),
+        ("index", Value::from(index + 1)),
+        ("index0", Value::from(index)),
+        ("revindex", Value::from(count - index)),
+        ("revindex0", Value::from(count - index - 1)),
+        ("first", Value::from(index == 0)),
+        ("last", Value::from(index + 1 == count)),
+        ("length", Value::from(count)),
+    ];
+    let other = |name, at: Option<usize>| Some((name, at.and_then(|at| values.get(at))?.clone()));
+    all.extend(other("previtem", index.checked_sub(1)));
+    all.extend(other("nextitem", Some(index + 1)));
+    Value::from_pairs(all)
+}
