@@ -230,7 +230,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (word.len().max(candidate.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
+        .min_by(|(one, a), (other, b)| {
+            // Of equals the one that begins more alike: `taks` is `tasks` rather than `tags`.
+            let alike = |candidate: &str| strsim::jaro_winkler(word, candidate);
+            one.cmp(other).then_with(|| alike(b).total_cmp(&alike(a)))
+        })
         .map(|(_, candidate)| candidate)
 }
 

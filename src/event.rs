@@ -8,6 +8,10 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::Serialize;
 
+/// The kinds of nodes that are no tasks: a play's facts, an include.
+pub const GATHERING: &str = "gather_facts";
+pub const INCLUDE: &str = "include";
+
 /// The number of a node within one run.
 pub type NodeId = u32;
 
@@ -26,6 +30,10 @@ pub enum What {
         mode: Mode,
         testbed: String,
         hosts: Vec<String>,
+        nodes: usize,
+    },
+    /// An include brought tasks during the run: how many there are now.
+    Grown {
         nodes: usize,
     },
     PlayStarted {
@@ -232,6 +240,7 @@ impl Run {
                 self.nodes = *nodes;
                 self.hosts = hosts.iter().map(|host| (host.clone(), HostRun::default())).collect();
             }
+            What::Grown { nodes } => self.nodes = *nodes,
             What::HostUp { host, .. } => self.host(host).up = true,
             What::HostLost { host, why, .. } => self.host(host).lost = Some(why.clone()),
             What::NodeStarted { node, place } => {
@@ -259,7 +268,7 @@ impl Run {
     }
 
     fn end(&mut self, place: &Place, ended: &Ended) {
-        self.ended += 1;
+        self.ended += usize::from(!place.handler && !matches!(place.kind.as_str(), GATHERING | INCLUDE));
         let host = self.host(&place.host);
         host.running = None;
         let counts = &mut host.counts;

@@ -94,7 +94,6 @@ fn what_is_written_wrong_ends_with_1() {
         ("check hosts.yml good.yml -l wbe", "did you mean `web`?"),
         ("apply hosts.yml good.yml -e @gone.yml", "gone.yml"),
         ("exec hosts.yml wbe -- true", "did you mean `web`?"),
-        ("exec hosts.yml all -b -- true", "unsupported"),
         ("exec ssh.yml all -- true", "`ProxyCommand` is unsupported"),
         ("apply hosts.yml good.yml --become-method su", "by `su` is unsupported"),
         ("doc comand", "did you mean `command`?"),

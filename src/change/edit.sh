@@ -135,3 +135,8 @@ _tb_block_back() {
 	fi
 	_tb_unedit "$1" "$_tb_a" "$_tb_c"
 }
+
+# Keeps a copy of the file $1 beside it, with the ending $2. Whatever takes the step back takes the copy along.
+_tb_backup() {
+	cp -a -- "$1" "$1.$2" && { [ ! -d "${_tb_k-}" ] || printf '%s\n' "$1.$2" >>"$_tb_k/backups"; }
+}

@@ -92,7 +92,8 @@ pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
     let testbed = project.inventory.testbed.clone();
     let password = run::password(&project.config, &*ask)?;
-    let crew = Crew { settings, ask: ask.clone(), testbed: testbed.clone(), run: run::run_id(), journals: true, password };
+    let crew =
+        Crew { settings, ask: ask.clone(), testbed: testbed.clone(), run: run::run_id(), journals: true, password };
     let workers = crew.workers(&hosts, &ways)?;
     run::wait(give_back(console, pause, args, workers, testbed, ask))?
 }
@@ -153,6 +154,7 @@ async fn give_back(
             screen.see(event);
         })
         .await;
+    screen.close()?;
     Ok(if failed.is_empty() || run.interrupted { run::code(&run) } else { 2 })
 }
 

@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
+use crate::change::Apply;
+use crate::change::Ran;
+use crate::change::Script;
+use crate::change::Step;
+use crate::change::Undo;
 use crate::change::sh;
 use crate::cli::args::Connection;
 use crate::cli::args::Sources;
@@ -20,16 +23,22 @@ use crate::cli::load;
 use crate::cli::load::Playbooks;
 use crate::cli::reach;
 use crate::cli::run;
+use crate::cli::run::Crew;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::diag::Span;
+use crate::engine::drive;
 use crate::lang::pattern;
 use crate::lang::project::Project;
-use crate::remote;
 use crate::remote::Ask;
-use crate::remote::Settings;
-use crate::remote::Target;
 use crate::remote::Unreached;
+use crate::remote::host;
+use crate::remote::host::Worker;
+use crate::remote::order;
+use crate::remote::order::As;
+use crate::remote::order::Order;
+use crate::remote::order::Part;
+use crate::remote::order::Stream;
 use crate::ui::live::Pause;
 use crate::ui::look::tame;
 
@@ -61,22 +70,25 @@ const EXAMPLES: &str = "\
 Examples:
   tbctl exec hosts.yml all -- uptime
   tbctl exec hosts.yml 'web:!web3' -- 'systemctl is-active nginx || true'
+  tbctl exec hosts.yml all -b -- systemctl restart nginx
   tbctl exec -i a,b, all -u root -- cat /etc/os-release";
 
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
-    if args.connection.r#become || args.connection.become_user.is_some() {
-        let fault = Diagnostic::error("`--become` is unsupported with exec");
-        return Err(fault.help("write the command with `sudo -n`, or a playbook with `become: true`").into());
-    }
     let (sources, which) = words(args)?;
     let loaded = load::load(console, &sources, Some(&args.connection), Playbooks::None)?;
     let project = Arc::new(loaded.project);
     let hosts = hosts(console, &project, which)?;
-    let mut ways = reach::ways(console, &project, &loaded.templates)?;
+    let ways = reach::ways(console, &project, &loaded.templates)?;
     let settings = reach::settings(console, &project.config, &args.connection)?;
-    let targets = hosts.iter().filter_map(|host| Some(ways.shift_remove(host)?.target)).collect();
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
-    run::wait(everywhere(console, targets, settings, ask, command(&args.command)))?
+    let password = run::password(&project.config, &*ask)?;
+    let testbed = project.inventory.testbed.clone();
+    let crew = Crew { settings, ask, testbed, run: run::run_id(), journals: false, password };
+    let user = project.config.r#become.unwrap_or(false).then(|| {
+        let named = project.config.become_user.clone();
+        named.unwrap_or_else(|| "root".into())
+    });
+    run::wait(everywhere(console, crew.workers(&hosts, &ways)?, stream(user, &args.command)))?
 }
 
 /// The inventory and the pattern.
@@ -110,85 +122,83 @@ fn hosts(console: &Console, project: &Project, which: &str) -> Result<Vec<String
     Ok(hosts)
 }
 
-fn command(words: &[String]) -> String {
+/// The command as the only step of a stream: what it prints and how it ends comes back as of any task.
+fn stream(user: As, words: &[String]) -> Stream {
     let text = match words {
         [one] => one.clone(),
         several => sh::words(several.iter().map(String::as_str)),
     };
-    // The login shell may be anything; what runs is always the same.
-    format!("exec /bin/sh -c {}", sh::quote(&text))
+    let script = Script { text, user: true, ..Script::default() };
+    let step = Step { what: "run".into(), resource: None, apply: Apply::Run(script), undo: Undo::Nothing, diff: None };
+    Stream { user, parts: vec![Part { steps: vec![step], ..Part::default() }], ..Stream::default() }
 }
 
 /// How it ended on one host.
-struct Answer {
-    rc: Option<i32>,
-    output: Vec<u8>,
-    errors: Vec<u8>,
+enum Answer {
+    Ran(Ran),
+    /// It could not be run there, and why.
+    Refused(String),
+    Lost(Unreached),
 }
 
-async fn everywhere(
-    console: &Console,
-    targets: Vec<Target>,
-    settings: Settings,
-    ask: Arc<dyn Ask>,
-    command: String,
-) -> Done {
-    let mut running = JoinSet::new();
-    for target in targets {
-        let (settings, ask, command) = (settings.clone(), ask.clone(), command.clone());
-        running.spawn(async move {
-            let answer = there(&target, &settings, &ask, &command).await;
-            (target.name, answer)
-        });
+async fn everywhere(console: &Console, workers: Vec<Worker>, stream: Stream) -> Done {
+    let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).collect();
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    let mut handles = Vec::new();
+    for (index, worker) in workers.into_iter().enumerate() {
+        let handle = host::spawn(index, worker, sender.clone());
+        handle.send(Order::Apply(stream.clone()));
+        handles.push(Some(handle));
     }
-    let mut code = 0;
-    loop {
+    drop(sender);
+    let (mut code, mut open) = (0, names.len());
+    while open > 0 {
         let next = tokio::select! {
-            next = running.join_next() => next,
+            next = answers.recv() => next,
             _ = tokio::signal::ctrl_c() => return Ok(INTERRUPTED),
         };
-        let Some(next) = next else { return Ok(code) };
-        let (host, answer) = next.map_err(anyhow::Error::new)?;
-        code = match (show(console, &host, answer)?, code) {
+        let Some((index, answer)) = next else { break };
+        let Some(answer) = last(answer) else { continue };
+        open -= 1;
+        code = match (show(console, &names[index], answer)?, code) {
             (2, _) | (_, 2) => 2,
             (new, old) => new.max(old),
         };
     }
+    drive::close(handles).await;
+    Ok(code)
 }
 
-async fn there(target: &Target, settings: &Settings, ask: &Arc<dyn Ask>, command: &str) -> Result<Answer, Unreached> {
-    let link = remote::connect(target, settings, ask).await?;
-    let mut pipe = link.exec(command).await?;
-    // The command reads nothing: it must not wait for it either.
-    let _ = pipe.input.shutdown().await;
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let (read, _) = tokio::join!(pipe.output.read_to_end(&mut output), pipe.errors.read_to_end(&mut errors));
-    let rc = pipe.exit.wait().await;
-    if let (Some(lost), true) = (link.lost(), read.is_err() || rc.is_none()) {
-        return Err(lost);
+/// What an answer of the host's actor says about the command, if anything.
+fn last(answer: order::Answer) -> Option<Answer> {
+    match answer {
+        order::Answer::Did { mut ran, .. } => ran.pop().map(Answer::Ran),
+        order::Answer::Failed { why: Some(why), .. } => Some(Answer::Refused(why)),
+        order::Answer::Failed { mut ran, .. } => ran.pop().map(Answer::Ran),
+        order::Answer::Lost { why, .. } => Some(Answer::Lost(why)),
+        _ => None,
     }
-    link.close().await;
-    Ok(Answer { rc, output, errors })
 }
 
 /// Prints one host's answer and gives its part of the exit code.
-fn show(console: &Console, host: &str, answer: Result<Answer, Unreached>) -> Done {
+fn show(console: &Console, host: &str, answer: Answer) -> Done {
     match answer {
-        Ok(Answer { rc, output, errors }) => {
-            let rc_text = rc.map_or_else(|| "none".to_string(), |rc| rc.to_string());
-            let output = tame(&String::from_utf8_lossy(&output));
-            let errors = tame(&String::from_utf8_lossy(&errors));
-            let mut text = format!("{host} rc={rc_text}\n");
-            for line in output.lines() {
+        Answer::Ran(ran) => {
+            let mut text = format!("{host} rc={}\n", ran.rc);
+            for line in tame(&ran.stdout).lines() {
                 text += &format!("  {line}\n");
             }
             console.data(&text)?;
-            for line in errors.lines() {
+            for line in tame(&ran.stderr).lines() {
                 console.note(&format!("{host}: {line}"));
             }
-            Ok(if rc == Some(0) { 0 } else { 2 })
+            Ok(if ran.rc == 0 { 0 } else { 2 })
         }
-        Err(why) => {
+        Answer::Refused(why) => {
+            console.note(&format!("{host}: {why}"));
+            Ok(2)
+        }
+        Answer::Lost(why) => {
             console.note(&format!("{host}: {}", why.message));
             if let Some(help) = why.help {
                 console.note(&format!("  help: {help}"));

@@ -74,7 +74,8 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
     let testbed = project.inventory.testbed.clone();
     let (password, id) = (password(&project.config, &*ask)?, run_id());
-    let crew = Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: mode == Mode::Plan, password };
+    let crew =
+        Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: mode == Mode::Plan, password };
     let workers = crew.workers(&graph.hosts, &ways)?;
     let users = Users {
         escalate: project.config.r#become.unwrap_or(false),
@@ -95,6 +96,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
         let interrupts = interrupts()?;
         Ok::<_, Stop>(drive::run(schedule, workers, testbed, interrupts, &mut |event, _| screen.see(event)).await)
     })??;
+    screen.close()?;
     Ok(code(&run))
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::change::Ran;
 use crate::change::Refusal;
 use crate::engine::judge;
+use crate::engine::ready;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
-use crate::engine::ready;
 use crate::engine::report;
 use crate::engine::schedule::Gate;
 use crate::engine::schedule::Schedule;
@@ -35,6 +35,11 @@ impl Schedule {
             Answer::Up { peer, seconds } => {
                 self.hosts[host].connected = true;
                 self.events.push(What::HostUp { host: name, peer, seconds });
+            }
+            Answer::Away { why, limit } => {
+                let limit = limit.as_secs();
+                let text = format!("{why}; what runs there goes on, and for {limit} s it is tried to reach it again");
+                self.events.push(What::Warned { host: Some(name), text });
             }
             Answer::Journal { journal, .. } => {
                 if let Err(damage) = journal {
@@ -216,10 +221,8 @@ impl Schedule {
             seconds: 0.0,
         };
         self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
-        let fatal = self.graph.node(node).task().is_some_and(|task| {
-            let scope = self.scope(node);
-            ready::flag(&scope, task.inherited.any_errors_fatal.as_ref()).ok().flatten().unwrap_or(false)
-        });
+        let task = self.graph.node(node).task().cloned();
+        let fatal = task.is_some_and(|task| self.is_fatal(&self.scope(node), &task));
         if fatal {
             self.stop();
         }

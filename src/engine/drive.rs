@@ -77,7 +77,7 @@ pub async fn run(
     let mode = if schedule.rules.plan { Mode::Plan } else { Mode::Apply };
     let with_work = names.iter().zip(&schedule.graph.chains).filter(|(_, chain)| !chain.is_empty());
     let hosts = with_work.map(|(name, _)| name.clone()).collect();
-    telling.tell(What::RunStarted { mode, testbed, hosts, nodes: schedule.graph.nodes.len() });
+    telling.tell(What::RunStarted { mode, testbed, hosts, nodes: schedule.graph.tasks() });
     let mut timers: Vec<Timer> = Vec::new();
     let mut input = Input::Start;
     loop {

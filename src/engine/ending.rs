@@ -166,7 +166,14 @@ impl Schedule {
     }
 
     /// A failure: ignored, rescued, or the end of its host.
-    pub(super) fn failed(&mut self, node: NodeId, task: Option<&Arc<Task>>, scope: &Scope, failure: Failure, ended: &mut Ended) {
+    pub(super) fn failed(
+        &mut self,
+        node: NodeId,
+        task: Option<&Arc<Task>>,
+        scope: &Scope,
+        failure: Failure,
+        ended: &mut Ended,
+    ) {
         let says = |node: Option<&Static>| ready::flag(scope, node).ok().flatten().unwrap_or(false);
         if task.is_some_and(|task| says(task.inherited.ignore_errors.as_ref())) {
             ended.ignored = true;
@@ -182,7 +189,8 @@ impl Schedule {
             ];
             self.hosts[host].rescued.insert(frame.id, seen);
         }
-        let fatal = task.is_some_and(|task| says(task.inherited.any_errors_fatal.as_ref()));
+        let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
+        self.hosts[host].forces = self.forces(node, scope);
         ended.rescued = self.fall(host, frame, failure);
         ended.ignored = ended.rescued;
         if fatal && !ended.ignored {
@@ -193,7 +201,10 @@ impl Schedule {
     /// Carries a failure outwards to the nearest block that deals with it. True: it is rescued.
     pub(super) fn fall(&mut self, host: HostId, frame: Option<Arc<Frame>>, failure: Failure) -> bool {
         let Some(frame) = frame else {
-            self.lose(host, failure.message);
+            match self.hosts[host].forces {
+                Some(play) => self.leave_to_handlers(host, play),
+                None => self.lose(host, failure.message),
+            }
             return false;
         };
         let state = &mut self.hosts[host];
@@ -225,6 +236,34 @@ impl Schedule {
             self.fall(host, frame.parent.clone(), failure);
         }
         self.hosts[host].gone.is_none()
+    }
+
+    /// Whether the failure of a task is the end for all hosts.
+    pub(super) fn is_fatal(&self, scope: &Scope, task: &Task) -> bool {
+        let says = ready::flag(scope, task.inherited.any_errors_fatal.as_ref()).ok().flatten();
+        says.or(self.store.project.config.any_errors_fatal).unwrap_or(false)
+    }
+
+    /// The play whose handlers run although this node fails: `force_handlers`.
+    fn forces(&self, node: NodeId, scope: &Scope) -> Option<usize> {
+        let found = self.graph.node(node);
+        let says = ready::flag(scope, self.graph.plays[found.play].force_handlers.as_ref()).ok().flatten();
+        let forced = says.or(self.store.project.config.force_handlers).unwrap_or(false);
+        (forced && found.handler.is_none()).then_some(found.play)
+    }
+
+    /// The host takes part in the rest of the play by its handlers alone.
+    fn leave_to_handlers(&mut self, host: HostId, play: usize) {
+        for &node in &self.graph.chains[host].clone() {
+            let found = self.graph.node(node);
+            let stays = found.play == play && found.handler.is_some();
+            if !self.nodes[node as usize].ended && !stays {
+                self.end_silently(node);
+            }
+        }
+        if !self.store.gone.contains(&host) {
+            self.store_mut().gone.push(host);
+        }
     }
 
     /// The host takes no further part.

@@ -25,7 +25,9 @@ impl Schedule {
     /// Facts somebody reads are asked for with the next questions.
     pub(super) fn want_facts(&mut self, on: &[Pending]) {
         for pending in on {
-            let Some((node, group)) = pending.0.strip_prefix(FACTS).and_then(|rest| rest.split_once(' ')) else { continue };
+            let Some((node, group)) = pending.0.strip_prefix(FACTS).and_then(|rest| rest.split_once(' ')) else {
+                continue;
+            };
             let group = Group::ALL.into_iter().find(|known| known.name() == group);
             if let (Ok(node), Some(group)) = (node.parse::<NodeId>(), group) {
                 let host = self.graph.node(node).host;

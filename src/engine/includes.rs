@@ -16,6 +16,7 @@ use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::state::NodeState;
 use crate::event::NodeId;
+use crate::event::What;
 use crate::graph::HostId;
 use crate::graph::Work;
 use crate::graph::splice::splice;
@@ -82,6 +83,9 @@ impl Schedule {
         self.store_mut().grow(graph, first);
         self.put_include(node, include, false);
         self.end_silently(node);
+        if self.graph.nodes.len() > first {
+            self.events.push(What::Grown { nodes: self.graph.tasks() });
+        }
         Ok(())
     }
 

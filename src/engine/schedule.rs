@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::engine::facts;
 use crate::engine::includes;
 use crate::engine::judge;
+use crate::engine::ready;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::ready::Users;
-use crate::engine::ready;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
@@ -28,6 +28,7 @@ use crate::event::Place;
 use crate::event::What;
 use crate::graph::Graph;
 use crate::graph::HostId;
+use crate::graph::Once;
 use crate::graph::Part;
 use crate::graph::Work;
 use crate::graph::build::word;
@@ -268,6 +269,13 @@ impl Schedule {
                 return Gate::Silent;
             }
         }
+        if let Some(once) = found.once.filter(|once| once.nth > 0) {
+            match self.earlier_use(host, once) {
+                Use::Ran => return Gate::Silent,
+                Use::MayRun(other) => return Gate::Wait(other),
+                Use::Not => {}
+            }
+        }
         let mut frame = found.block.as_ref();
         while let Some(own) = frame {
             let fall = self.hosts[host].failed_frames.get(&own.id);
@@ -290,6 +298,20 @@ impl Schedule {
             Work::Facts { .. } => Gate::Quiet,
             _ => Gate::Open,
         }
+    }
+
+    /// What became of the earlier uses of a role that runs once.
+    fn earlier_use(&self, host: HostId, once: Once) -> Use {
+        let of_it = |own: Option<Once>| own.is_some_and(|own| own.role == once.role && own.nth < once.nth);
+        for &node in self.graph.chains[host].iter().filter(|node| of_it(self.graph.node(**node).once)) {
+            let state = &self.nodes[node as usize];
+            match (state.ended, state.skipped) {
+                (false, _) => return Use::MayRun(node),
+                (true, false) => return Use::Ran,
+                (true, true) => {}
+            }
+        }
+        Use::Not
     }
 
     /// Ends the node at a cursor if that needs no trip.
@@ -542,6 +564,14 @@ impl Schedule {
         }
         self.end_silently(node)
     }
+}
+
+/// What is known of earlier uses of a role.
+enum Use {
+    Ran,
+    Not,
+    /// Not before this node has ended.
+    MayRun(NodeId),
 }
 
 /// Whether a node is looked at.

@@ -49,6 +49,8 @@ pub struct HostState {
     /// What somebody reads of which place of facts.
     pub facts_wanted: BTreeSet<(NodeId, Group)>,
     pub connected: bool,
+    /// The play whose handlers run although a task fails.
+    pub forces: Option<usize>,
 }
 
 /// What happened in a block on one host.

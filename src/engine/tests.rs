@@ -379,7 +379,10 @@ fn includes_in_loops_see_their_item() {
                 "play.yaml",
                 "- hosts: a\n  tasks:\n    - include_tasks: one.yaml\n      loop: [x, y, z]\n      when: item != 'y'\n      vars: {name: 'n{{ item }}'}\n    - assert: {that: seen == 'nz'}\n",
             ),
-            ("one.yaml", "- name: touch {{ item }}\n  command: touch {{ name }} creates=/{{ name }}\n- set_fact: {seen: '{{ name }}'}\n"),
+            (
+                "one.yaml",
+                "- name: touch {{ item }}\n  command: touch {{ name }} creates=/{{ name }}\n- set_fact: {seen: '{{ name }}'}\n",
+            ),
         ],
         &["a touch x: changed", "a set_fact: same", "a touch z: changed", "a set_fact: same", "a assert: same"],
     );
@@ -416,6 +419,28 @@ fn an_include_that_cannot_be_read_fails_its_host() {
             "b include: skipped",
             "b command: changed",
         ],
+    );
+}
+
+#[test]
+fn handlers_run_although_a_task_fails_if_they_are_forced_to() {
+    let text = "- hosts: a\n  force_handlers: FORCED\n  tasks:\n    - command: touch x\n      notify: wake\n    - command: fail\n    - command: touch y\n  handlers:\n    - name: wake\n      command: touch woken\n- hosts: a\n  tasks:\n    - command: touch z\n";
+    let first = ["a command: changed", "a command: failed: run fail: it ended with rc 1"];
+    check(&text.replace("FORCED", "false"), &first);
+    check(&text.replace("FORCED", "true"), &[&first[..], &["a wake: changed"]].concat());
+}
+
+#[test]
+fn a_role_runs_once_where_an_earlier_use_ran() {
+    let needs_r = "dependencies: [r]\n";
+    check_files(
+        &[
+            ("play.yaml", "- hosts: all\n  roles:\n    - {role: one, when: inventory_hostname == 'a'}\n    - two\n"),
+            ("roles/one/meta/main.yaml", needs_r),
+            ("roles/two/meta/main.yaml", needs_r),
+            ("roles/r/tasks/main.yaml", "- command: touch r\n"),
+        ],
+        &["a r : command: changed", "b r : command: skipped", "b r : command: changed"],
     );
 }
 

@@ -75,7 +75,6 @@ pub(super) struct Ahead {
     notified: HashMap<usize, bool>,
 }
 
-
 impl Schedule {
     /// Asks and applies for a host's own chain.
     pub(super) fn walk(&mut self, host: HostId) {
@@ -388,7 +387,8 @@ impl Schedule {
         let guard = unique(std::mem::take(&mut ahead.guard));
         if reports {
             let asked = item.action.probe.looks.iter();
-            ahead.guard = asked.filter_map(|(name, look)| Some((look.clone(), item.seen.answers.get(*name)?.clone()))).collect();
+            ahead.guard =
+                asked.filter_map(|(name, look)| Some((look.clone(), item.seen.answers.get(*name)?.clone()))).collect();
         }
         if let Some(handler) = self.graph.node(node).handler {
             ahead.notified.insert(handler, false);

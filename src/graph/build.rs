@@ -14,10 +14,13 @@ use crate::graph::Frame;
 use crate::graph::Graph;
 use crate::graph::HostId;
 use crate::graph::Node;
+use crate::graph::Once;
 use crate::graph::Part;
 use crate::graph::Pos;
 use crate::graph::Why;
 use crate::graph::Work;
+use crate::lang::config::Config;
+use crate::lang::config::Gathering;
 use crate::lang::inherit::Inherited;
 use crate::lang::node::Node as Static;
 use crate::lang::playbook::Play;
@@ -59,7 +62,7 @@ impl Choice {
 /// Builds the whole graph. Faults: notified handlers and `needs` that do not exist, cycles.
 pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Result<Graph, Diagnostics> {
     let graph = Graph { choice: choice.clone(), ..Graph::default() };
-    let mut builder = Builder { graph, choice, faults: Diagnostics::default() };
+    let mut builder = Builder::over(graph, choice, &project.config);
     for (index, play) in project.plays.iter().enumerate() {
         builder.play(index, play);
     }
@@ -91,6 +94,9 @@ pub(super) struct Builder<'a> {
     pub(super) graph: Graph,
     pub(super) choice: &'a Choice,
     pub(super) faults: Diagnostics,
+    /// Roles of the plays before that run once.
+    roles: usize,
+    config: &'a Config,
 }
 
 /// Where in the tree of tasks the walk is.
@@ -102,9 +108,14 @@ pub(super) struct At {
     /// For each host: the include in front.
     pub(super) gates: HashMap<HostId, NodeId>,
     pub(super) prefix: Pos,
+    pub(super) once: Option<Once>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    pub(super) fn over(graph: Graph, choice: &'a Choice, config: &'a Config) -> Builder<'a> {
+        Builder { graph, choice, faults: Diagnostics::default(), roles: 0, config }
+    }
+
     fn play(&mut self, index: usize, play: &Play) {
         for host in &play.hosts {
             if self.graph.host(host).is_none() {
@@ -113,24 +124,38 @@ impl Builder<'_> {
             }
         }
         let hosts: Vec<HostId> = play.hosts.iter().filter_map(|host| self.graph.host(host)).collect();
-        let at = At { play: index, hosts, block: None, gates: HashMap::new(), prefix: vec![index as u32] };
+        let at = At { play: index, hosts, block: None, gates: HashMap::new(), prefix: vec![index as u32], once: None };
         self.refuse_in_play(play);
         let handlers = self.handlers(&play.handlers);
         self.graph.plays.push(Arc::new(play.clone()));
         self.graph.handlers.push(handlers);
         let mut next = 0;
-        if let Some(kind) = modules::find("setup").filter(|_| gathers(play)) {
+        if let Some(kind) = modules::find("setup").filter(|_| self.gathers(play)) {
             self.push(&at, &mut next, Work::Facts { kind }, None);
         }
         self.entries(&play.pre_tasks, &at, &mut next);
         self.flush(&at, &mut next);
+        let mut uses: Vec<&str> = Vec::new();
         for role in &play.roles {
-            self.entries(&role.entries, &at, &mut next);
+            let once = role.once.as_deref().map(|text| {
+                let first = uses.iter().position(|use_of| *use_of == text).unwrap_or(uses.len());
+                let nth = uses.iter().filter(|use_of| **use_of == text).count();
+                uses.push(text);
+                Once { role: self.roles + first, nth }
+            });
+            self.entries(&role.entries, &At { once, ..at.clone() }, &mut next);
         }
+        self.roles += uses.len();
         self.entries(&play.tasks, &at, &mut next);
         self.flush(&at, &mut next);
         self.entries(&play.post_tasks, &at, &mut next);
         self.flush(&at, &mut next);
+    }
+
+    /// Whether a play gathers facts: as it says, else as the configuration says.
+    fn gathers(&self, play: &Play) -> bool {
+        let says = play.gather_facts.as_ref().and_then(|node| crate::lang::decode::decode::<bool>(node).ok());
+        says.unwrap_or(self.config.gathering != Some(Gathering::Explicit))
     }
 
     /// What the language reads and the engine does not do yet is refused, never passed over.
@@ -139,10 +164,8 @@ impl Builder<'_> {
             VarsFile::Later(names) => names.first(),
             VarsFile::Loaded { .. } => None,
         });
-        let refused = [
-            (play.force_handlers.as_ref(), "`force_handlers` is unsupported yet", "put what must run into `always`"),
-            (later, "a `vars_files` name that only the run knows is unsupported yet", "name the file without facts"),
-        ];
+        let refused =
+            [(later, "a `vars_files` name that only the run knows is unsupported yet", "name the file without facts")];
         self.refuse(&refused);
     }
 
@@ -260,7 +283,8 @@ impl Builder<'_> {
             let leader = placed.first().copied().filter(|_| once);
             let gate = at.gates.get(&host).copied();
             let (work, block, pos) = (work.clone(), at.block.clone(), pos.clone());
-            self.graph.nodes.push(Node { host, play: at.play, pos, work, gate, block, handler, leader });
+            let once = at.once.filter(|_| handler.is_none());
+            self.graph.nodes.push(Node { host, play: at.play, pos, work, gate, block, handler, leader, once });
             self.graph.chains[host].push(id);
             placed.push(id);
         }
@@ -276,10 +300,6 @@ pub fn word(task: &Task) -> Option<&str> {
 /// A keyword that says yes without a template.
 fn is_true(node: Option<&crate::lang::node::Node>) -> bool {
     node.is_some_and(|node| crate::lang::decode::decode::<bool>(node).unwrap_or(false))
-}
-
-fn gathers(play: &Play) -> bool {
-    play.gather_facts.as_ref().is_none_or(|node| crate::lang::decode::decode::<bool>(node).unwrap_or(true))
 }
 
 /// `from`: the first new node. Edges to the handlers that are named without a template; a name nobody answers to is a fault.

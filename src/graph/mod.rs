@@ -9,6 +9,8 @@ pub mod text;
 
 use std::sync::Arc;
 
+use crate::event::GATHERING;
+use crate::event::INCLUDE;
 use crate::event::NodeId;
 use crate::event::Place;
 use crate::graph::build::Choice;
@@ -36,6 +38,17 @@ pub struct Node {
     pub handler: Option<usize>,
     /// With `run_once`: the node of the first host, whose end counts for all.
     pub leader: Option<NodeId>,
+    /// Of a role that runs once: skipped where an earlier use ran.
+    pub once: Option<Once>,
+}
+
+/// Which use of which role a node belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Once {
+    /// The same for uses with the same parameters in the same play.
+    pub role: usize,
+    /// Counted from 0.
+    pub nth: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -117,6 +130,11 @@ impl Graph {
         &self.nodes[id as usize]
     }
 
+    /// How many tasks there are on all hosts, without handlers, which may never run.
+    pub fn tasks(&self) -> usize {
+        self.nodes.iter().filter(|node| node.task().is_some() && node.handler.is_none()).count()
+    }
+
     pub fn host(&self, name: &str) -> Option<HostId> {
         self.hosts.iter().position(|known| known == name)
     }
@@ -132,10 +150,10 @@ impl Graph {
                 };
                 (title, task.action.kind.name.clone(), task.span.to_string())
             }
-            Work::Facts { .. } => ("Gathering Facts".into(), "setup".into(), self.plays[node.play].span.to_string()),
+            Work::Facts { .. } => ("Gathering Facts".into(), GATHERING.into(), self.plays[node.play].span.to_string()),
             Work::Include(include) => {
                 let name = include.name.as_ref().and_then(crate::lang::node::Node::scalar);
-                (name.unwrap_or_else(|| "include".into()), "include".into(), include.span.to_string())
+                (name.unwrap_or_else(|| "include".into()), INCLUDE.into(), include.span.to_string())
             }
         };
         let host = self.hosts[node.host].clone();

@@ -15,17 +15,26 @@ use crate::graph::build::Builder;
 use crate::graph::build::kind_of;
 use crate::graph::build::needs_edges;
 use crate::graph::build::notify_edges;
+use crate::lang::config::Config;
 use crate::lang::task::Body;
 
 /// The graph with the bodies behind an include, one for each item of its loop. Faults: as of a graph that is built.
 pub fn splice(graph: &Graph, include: NodeId, bodies: Vec<Body>) -> Result<Graph, Diagnostics> {
     let own = graph.node(include).clone();
     let (first, choice) = (graph.nodes.len(), graph.choice.clone());
-    let mut builder = Builder { graph: graph.clone(), choice: &choice, faults: Diagnostics::default() };
+    let config = Config::default();
+    let mut builder = Builder::over(graph.clone(), &choice, &config);
     for (item, body) in bodies.into_iter().enumerate() {
         let mut prefix = own.pos.clone();
         prefix.push(item as u32);
-        let at = At { play: own.play, hosts: vec![own.host], block: own.block.clone(), gates: HashMap::new(), prefix };
+        let at = At {
+            play: own.play,
+            hosts: vec![own.host],
+            block: own.block.clone(),
+            gates: HashMap::new(),
+            prefix,
+            once: own.once,
+        };
         builder.entries(&body.entries, &at, &mut 0);
         builder.see_roles(own.play, &body);
         builder.add_handlers(&at, &body, &own.pos);
@@ -61,7 +70,8 @@ impl Builder<'_> {
             }
             let Some(kind) = self.faults.take(kind_of(&task)) else { continue };
             let later = |(play, place): &&(usize, Vec<u32>)| *play == at.play && place.as_slice() > behind;
-            let places: Vec<Vec<u32>> = self.graph.flushes.iter().filter(later).map(|(_, place)| place.clone()).collect();
+            let places: Vec<Vec<u32>> =
+                self.graph.flushes.iter().filter(later).map(|(_, place)| place.clone()).collect();
             for prefix in places {
                 let here = |id: &NodeId| {
                     let node = self.graph.node(*id);

@@ -104,7 +104,8 @@ fn evaluate(parts: &[Part], inventory: &Inventory, faults: &mut Vec<Diagnostic>)
 fn one(part: &Part, inventory: &Inventory, faults: &mut Vec<Diagnostic>) -> Vec<String> {
     let pattern = part.text.trim_start_matches(['&', '!']).trim();
     if pattern.is_empty() {
-        faults.push(Diagnostic::warning("a sign without a name behind it").at(&part.span));
+        let fault = Diagnostic::error(format!("`{}` without a name behind it names no host", part.text));
+        faults.push(fault.at(&part.span).help("write it in front of a host or group: `all:!web1`"));
         return Vec::new();
     }
     if inventory.hosts.contains_key(&part.text) {
@@ -296,7 +297,10 @@ mod tests {
         check("wbe", "error: no host or group matches `wbe` / did you mean `web`?");
         check("db:x", "d1 w1.lab warning: no host or group matches `x` / `tbctl inventory` lists hosts and groups");
         check("~w(", "error: `~w(` is not a regular expression: error: unclosed group / ");
-        check("db:!", "d1 w1.lab warning: a sign without a name behind it / ");
+        check(
+            "db:!",
+            "d1 w1.lab error: `!` without a name behind it names no host / write it in front of a host or group: `all:!web1`",
+        );
     }
 
     proptest::proptest! {

@@ -84,10 +84,12 @@ pub fn probe(guard: &Guarded) -> Probe {
     probe
 }
 
-/// The pattern as a shell word in which only `*`, `?` and `[…]` are special, and `~/` at its start.
+/// The pattern as a shell word in which only `*`, `?` and `[…]` are special, and a home at its start: `~/` is that of the user
+/// it runs as, `~name/` that of another.
 fn glob(pattern: &str) -> String {
-    // As in Ansible, `~/` is the home of the user it runs as.
-    let (home, rest) = pattern.strip_prefix("~/").map_or(("", pattern), |rest| ("~/", rest));
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let home = pattern.strip_prefix('~').and_then(|rest| rest.find('/')).filter(|end| plain(&pattern[1..=*end]));
+    let (home, rest) = pattern.split_at(home.map_or(0, |end| end + 2));
     let mut word = String::from(home);
     for letter in rest.chars() {
         match letter {

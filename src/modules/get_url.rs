@@ -185,8 +185,17 @@ impl GetUrl {
             sh::words(config.iter().map(String::as_str))
         ));
         if !self.curl_only() {
-            let url = sh::quote(&self.url);
-            text.push_str(&format!("elif command -v wget >/dev/null; then\nwget -q {unchecked}-T {seconds} -O \"$_tb_u\" -- {url}\n"));
+            // On standard input, where no other user of the host sees it; the wget of busybox knows only its arguments.
+            let (url, wget) = (sh::quote(&self.url), format!("wget -q {unchecked}-T {seconds} -O \"$_tb_u\""));
+            text.push_str(&format!(
+                "elif command -v wget >/dev/null; then\n\
+                 case $(wget --help 2>&1) in\n\
+                 *--input-file*) printf '%s\\n' {url} | {wget} -i - ;;\n"
+            ));
+            text.push_str(&match self.url.contains('?') {
+                true => "*) echo 'install curl: this wget would show the URL to everybody' >&2; false ;;\nesac\n".to_string(),
+                false => format!("*) {wget} -- {url} ;;\nesac\n"),
+            });
         }
         let missing = if self.curl_only() { "install curl: this needs it" } else { "install curl or wget" };
         text.push_str(&format!("else\necho '{missing}' >&2\nfalse\nfi"));

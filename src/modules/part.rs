@@ -185,7 +185,7 @@ impl Target<'_> {
         let mut script = String::new();
         if self.backup {
             let path = sh::quote(self.path);
-            script.push_str(&format!("cp -p {path} {path}.$(date +%Y-%m-%d@%H:%M:%S)~ &&\n"));
+            script.push_str(&format!("_tb_backup {path} \"$(date +%Y-%m-%d@%H:%M:%S)~\" &&\n"));
         }
         if let Some(command) = self.validate {
             script = format!("_tb_v={}\n{script}", sh::quote(&command.replace("%s", "\"$_tb_n\"")));

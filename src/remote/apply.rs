@@ -305,6 +305,7 @@ impl Host {
     /// Finds a stream again after its connection was lost.
     async fn resume(&mut self, user: &As, names: &Names, why: Unreached, seen: &mut Progress) -> End {
         loop {
+            self.say(Answer::Away { why: why.message.clone(), limit: self.limits.back });
             if self.reconnect(self.limits.back).await.is_err() {
                 return End::Lost(why);
             }

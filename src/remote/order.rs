@@ -83,6 +83,11 @@ pub enum Answer {
         peer: String,
         seconds: f64,
     },
+    /// The connection was lost while a stream runs; it is tried again for so long.
+    Away {
+        why: String,
+        limit: Duration,
+    },
     /// The journal of one of its users, when first met.
     Journal {
         user: As,

@@ -239,12 +239,19 @@ fn run_text(text: &mut String, part: &Part, script: &Script, number: usize) -> S
     if let Some(dir) = &script.chdir {
         put(&mut body, format_args!("cd {} || exit\n", sh::quote(dir)));
     }
-    // A text that asks for its own process gets one: here it would be the shell that runs everything.
-    let own = script.user && script.text.contains("$$");
+    // A text that asks for its own process gets one: here it would be the shell that runs everything. One that kills gets a
+    // session as well, since `kill 0` means everything in it.
+    let kills = script.user && script.text.contains("kill");
+    let own = kills || (script.user && script.text.contains("$$"));
     match script.executable.as_deref().or(own.then_some("sh")) {
         Some(program) => {
+            let program = sh::quote(program);
             put(text, format_args!("printf %s {} >\"$_tb_r/{number}.s\"\n", sh::quote(&script.text)));
-            put(&mut body, format_args!("exec {} \"$_tb_r/{number}.s\"\n", sh::quote(program)));
+            if kills {
+                let alone = format!("exec setsid {program} \"$_tb_r/{number}.s\"");
+                put(&mut body, format_args!("if command -v setsid >/dev/null; then {alone}; fi\n"));
+            }
+            put(&mut body, format_args!("exec {program} \"$_tb_r/{number}.s\"\n"));
         }
         None => put(&mut body, format_args!("eval {}\n", sh::quote(&format!(" {}", script.text)))),
     }

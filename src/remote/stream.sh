@@ -195,7 +195,7 @@ _tb_put() {
 	_tb_d=${_tb_p%/*}/
 	[ -d "$_tb_d" ] || _tb_sorry "the directory $_tb_d does not exist"
 	[ ! -d "$_tb_p" ] || _tb_sorry "$_tb_p is a directory"
-	[ -z "$6" ] || [ ! -e "$_tb_p" ] || cp -a -- "$_tb_p" "$_tb_p.$6" || _tb_sorry "cannot make a backup of $_tb_p"
+	[ -z "$6" ] || [ ! -e "$_tb_p" ] || _tb_backup "$_tb_p" "$6" || _tb_sorry "cannot make a backup of $_tb_p"
 	_tb_t=$_tb_d.${_tb_r##*/}
 	_tb_x=$( ({ true; } >"$_tb_t") 2>&1) || _tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
 	trap 'rm -f -- "$_tb_t"' EXIT
@@ -354,8 +354,10 @@ _tb_last() {
 	printf '%s\n' "$_tb_x"
 }
 
-# Takes an entry out of the journal; its directory goes at the end, after the journal was synced.
+# Takes an entry out of the journal, and the backups that were made for it; its directory goes at the end, after the journal
+# was synced.
 _tb_drop() {
+	[ ! -s "$_tb_k/backups" ] || while IFS= read -r _tb_l; do rm -f -- "$_tb_l"; done <"$_tb_k/backups"
 	printf '%s\n' "$3" >>"$_tb_j/journal"
 	_tb_gone="$_tb_gone $1"
 	_tb_tell U "$1" "$2"

@@ -111,7 +111,9 @@ pub(super) fn explain(link: &Link, host: &str, user: &As, broken: Broken) -> Fau
     } else if says("must have a tty") {
         format!("cannot become {user} on {host}: sudo wants a terminal; remove `requiretty` from its sudoers")
     } else if last.is_empty() {
-        format!("cannot become {user} on {host}: sudo ended without a word")
+        format!(
+            "cannot become {user} on {host}: nothing was said; is the login shell there no shell, such as /bin/false?"
+        )
     } else {
         format!("cannot become {user} on {host}: {}", last.trim_start_matches("sudo: "))
     })

@@ -33,13 +33,13 @@ pub struct Screen {
     /// Folded from what was redacted: rows and recaps have no other source.
     run: Run,
     plan: Plan,
-    /// Nobody reads any more; the run goes on in silence.
-    deaf: bool,
+    /// Nothing can be written any more; the run goes on in silence.
+    deaf: Option<io::Error>,
 }
 
 impl Screen {
     pub fn new(form: Form, redactor: &Redactor, out: Box<dyn Write + Send>, live: Option<Live>) -> Screen {
-        Screen { form, redactor: redactor.clone(), out, live, run: Run::default(), plan: Plan::default(), deaf: false }
+        Screen { form, redactor: redactor.clone(), out, live, run: Run::default(), plan: Plan::default(), deaf: None }
     }
 
     /// Shows one event.
@@ -59,7 +59,7 @@ impl Screen {
         if let Some(live) = &self.live {
             live.show(&self.run);
         }
-        if !text.is_empty() && !self.deaf {
+        if !text.is_empty() && self.deaf.is_none() {
             let clean = self.redactor.clean(&text);
             let out = &mut self.out;
             let mut write = || out.write_all(clean.as_bytes()).and_then(|()| out.flush());
@@ -67,7 +67,15 @@ impl Screen {
                 Some(live) => live.over(write),
                 None => write(),
             };
-            self.deaf = written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+            self.deaf = written.err();
+        }
+    }
+
+    /// Whether all was written. A reader that left early is no fault.
+    pub fn close(self) -> io::Result<()> {
+        match self.deaf {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
         }
     }
 }

@@ -54,6 +54,8 @@ async fn texts_of_users_stay_among_themselves() {
             ("if true", 2, "", "*"),
             ("(sleep 30; echo late) & echo begun", 0, "begun\n", ""),
             ("kill -9 $$", 137, "", "*"),
+            ("kill -9 0", 137, "", "*"),
+            ("trap : TERM; kill 0; echo alive", 0, "alive\n", "*"),
             ("umask", 0, "0022\n", ""),
         ] {
             let answers = rig.run(user(text)).await;
@@ -311,9 +313,6 @@ async fn a_slow_step_is_heard_while_it_runs() {
         assert_eq!(said, ["one", "two"]);
         fs::write(&go, "").unwrap();
         let rest = rig.rest().await;
-        assert_eq!(
-            (ran(&rest).stdout.as_str(), rig.handle.trips()),
-            ("one\ntwo\nhalf\n", 1)
-        );
+        assert_eq!((ran(&rest).stdout.as_str(), rig.handle.trips()), ("one\ntwo\nhalf\n", 1));
     }
 }

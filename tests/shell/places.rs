@@ -160,8 +160,7 @@ async fn this_machine_is_worked_on_in_the_same_way() {
     };
     let handle = spawn(5, worker, tell);
     let file = dir.path().join("file").display().to_string();
-    let parts =
-        vec![part(1, vec![put(write(&file, "x"))]), part(2, vec![user("echo $((6 * 7))")])];
+    let parts = vec![part(1, vec![put(write(&file, "x"))]), part(2, vec![user("echo $((6 * 7))")])];
     handle.send(Order::Apply(Stream { user: Some("root".into()), parts, ..Stream::default() }));
     let entry = tbctl::remote::stream::entry(1, &put(write(&file, "x")), "task", "run").unwrap();
     handle.send(Order::Undo { user: None, entries: vec![entry], force: false });
