@@ -82,6 +82,14 @@ pub enum What {
         how: String,
         kept: bool,
     },
+    /// What a host was given and the playbook does not ask for any more. `also`: another task that wants it still.
+    Left {
+        host: String,
+        what: String,
+        task: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        also: Option<String>,
+    },
     Warned {
         host: Option<String>,
         text: String,
@@ -226,6 +234,8 @@ pub struct HostRun {
     pub lost: Option<String>,
     pub kept: u32,
     pub undone: u32,
+    /// What the playbook does not ask for any more.
+    pub left: u32,
     /// Trips after login.
     pub trips: u64,
 }
@@ -259,6 +269,7 @@ impl Run {
                 }
             }
             What::Interrupted => self.interrupted = true,
+            What::Left { host, .. } => self.host(host).left += 1,
             What::PlayStarted { .. } | What::Line { .. } | What::Retry { .. } | What::Warned { .. } => {}
         }
     }

@@ -9,8 +9,8 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
-/// The version of the format; another one is refused.
-pub const VERSION: u32 = 1;
+/// The version of the format; a newer one is refused.
+pub const VERSION: u32 = 2;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +20,19 @@ pub enum Record {
     Head { version: u32, testbed: String },
     /// A resource is about to be changed for the first time, or a command with a way back to be run.
     Intent(Box<Entry>),
+    /// Another task writes the entry's resource as well.
+    Also { seq: u32, writer: Writer },
     /// The entry was taken back and its files are gone.
     Undone { seq: u32 },
+}
+
+/// Which task wants a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Writer {
+    pub task: String,
+    /// Names what the task manages, also when the task is called otherwise; empty in old journals.
+    #[serde(default)]
+    pub key: String,
 }
 
 /// A resource that is ours to give back. Sequence numbers grow in order of first touch.
@@ -32,8 +43,12 @@ pub struct Entry {
     pub resource: Option<String>,
     /// One line for people.
     pub what: String,
-    /// The task that wanted it.
-    pub task: String,
+    /// The task that wanted it first.
+    #[serde(flatten)]
+    pub writer: Writer,
+    /// The tasks that want it too.
+    #[serde(skip)]
+    pub also: Vec<Writer>,
     /// Which run, by its id.
     pub run: String,
     /// Shell text that prints the resource's state.
@@ -41,7 +56,7 @@ pub struct Entry {
     pub undo: Back,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Back {
     /// The path was kept in the entry's directory.
@@ -75,6 +90,13 @@ pub struct Journal {
     pub begun: bool,
 }
 
+impl Entry {
+    /// Everyone who wants the resource.
+    pub fn writers(&self) -> impl Iterator<Item = &Writer> {
+        std::iter::once(&self.writer).chain(&self.also)
+    }
+}
+
 impl Journal {
     /// Reads the file's text. A last line that was cut short is a crash before its step began, and is passed over;
     /// anything else that does not fit its digest is damage.
@@ -96,8 +118,8 @@ impl Journal {
         }
         let record: Record = serde_json::from_str(json).map_err(|_| damage("is of another version of tbctl"))?;
         match record {
-            Record::Head { version, .. } if version != VERSION => {
-                return Err(Damage(format!("the journal has version {version}, this tbctl knows {VERSION}")));
+            Record::Head { version, .. } if version == 0 || version > VERSION => {
+                return Err(Damage(format!("the journal has version {version}, this tbctl knows up to {VERSION}")));
             }
             Record::Head { testbed: other, .. } if other != testbed => {
                 return Err(Damage(format!("the journal belongs to testbed `{other}`, not to `{testbed}`")));
@@ -110,14 +132,13 @@ impl Journal {
                 self.next = entry.seq + 1;
                 self.entries.push(*entry);
             }
+            Record::Also { seq, writer } => {
+                let entry = self.entries.iter_mut().find(|entry| entry.seq == seq);
+                entry.ok_or_else(|| damage("is out of order"))?.also.push(writer);
+            }
             Record::Undone { seq } => self.entries.retain(|entry| entry.seq != seq),
         }
         Ok(())
-    }
-
-    /// The number under which a resource is kept already.
-    pub fn known(&self, resource: &str) -> Option<u32> {
-        self.entries.iter().find(|entry| entry.resource.as_deref() == Some(resource)).map(|entry| entry.seq)
     }
 }
 
@@ -141,7 +162,8 @@ mod tests {
             seq,
             resource: Some(format!("file:/{seq}")),
             what: "create".into(),
-            task: "t".into(),
+            writer: Writer { task: "t".into(), key: String::new() },
+            also: Vec::new(),
             run: "r".into(),
             look: Some("true".into()),
             undo: Back::Restore { path: format!("/{seq}") },
@@ -158,7 +180,7 @@ mod tests {
         let text = text(&[head, entry(1), entry(2), entry(5), Record::Undone { seq: 2 }]);
         let journal = Journal::parse(&text, "a").unwrap();
         assert_eq!(journal.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 5]);
-        assert_eq!((journal.next, journal.known("file:/5"), journal.known("file:/2")), (6, Some(5), None));
+        assert_eq!(journal.next, 6);
         for cut in 0..text.len() {
             // Cut anywhere, the journal is either whole up to there or damaged: never read wrongly.
             if let Ok(short) = Journal::parse(&text[..cut], "a") {
@@ -171,7 +193,7 @@ mod tests {
     fn damage_is_a_sentence() {
         let head = |version, testbed: &str| Record::Head { version, testbed: testbed.into() };
         for (records, expected) in [
-            (vec![head(9, "a")], "the journal has version 9, this tbctl knows 1"),
+            (vec![head(9, "a")], "the journal has version 9, this tbctl knows up to 2"),
             (vec![head(VERSION, "b")], "the journal belongs to testbed `b`, not to `a`"),
             (vec![head(VERSION, "a"), entry(2), entry(2)], "line 3 of the journal is out of order"),
             (vec![entry(1)], "line 1 of the journal is out of order"),

@@ -183,6 +183,11 @@ _tb_journal() {
 	_tb_say .
 }
 
+# Handlers that an earlier run owes.
+_tb_owed() {
+	[ ! -s "$_tb_j/pending" ] || while IFS= read -r _tb_l; do _tb_say W "$_tb_l"; done <"$_tb_j/pending"
+}
+
 # Kills a process and all that come from it, children first stopped so that none escapes.
 _tb_kill() {
 	kill -STOP "$1" 2>/dev/null

@@ -4,6 +4,7 @@ use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::run;
 use crate::cli::run::Options;
+use crate::engine::schedule::Leaving;
 use crate::event::Mode;
 use crate::ui::live::Pause;
 
@@ -18,6 +19,10 @@ pub(super) struct Args {
     #[arg(short = 'C', long, help_heading = "Run")]
     check: bool,
 
+    /// Take back what the playbook does not ask for any more
+    #[arg(long, help_heading = "Run")]
+    prune: bool,
+
     /// Taken for scripts' sake: apply never asks
     #[arg(short, long, help_heading = "Run")]
     yes: bool,
@@ -28,11 +33,14 @@ Examples:
   tbctl apply hosts.yml site.yml
   tbctl apply hosts.yml site.yml -l 'web:!web3' --tags config --diff
   tbctl apply -i hosts.yml base.yml site.yml -u admin -b -K
+  tbctl apply hosts.yml site.yml --prune
   tbctl apply hosts.yml site.yml --json > events.jsonl
 
 Exit codes: 0 well, 1 something is written wrong, 2 a task failed,
 4 a host was not reached, 130 ended by Ctrl-C.";
 
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
-    run::run(console, pause, &args.options, if args.check { Mode::Plan } else { Mode::Apply })
+    let left = if args.prune { Leaving::Undone } else { Leaving::Stays };
+    let (mode, left) = if args.check { (Mode::Plan, Leaving::Named) } else { (Mode::Apply, left) };
+    run::run(console, pause, &args.options, mode, left)
 }

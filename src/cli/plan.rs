@@ -4,6 +4,7 @@ use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::run;
 use crate::cli::run::Options;
+use crate::engine::schedule::Leaving;
 use crate::event::Mode;
 use crate::ui::live::Pause;
 
@@ -25,5 +26,5 @@ Signs: + comes into being, - goes, ~ changes, ? runs, or is known, only with
 the apply.";
 
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
-    run::run(console, pause, &args.options, Mode::Plan)
+    run::run(console, pause, &args.options, Mode::Plan, Leaving::Named)
 }

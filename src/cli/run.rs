@@ -23,11 +23,13 @@ use crate::cli::load::Playbooks;
 use crate::cli::reach;
 use crate::cli::reach::Ways;
 use crate::cli::show;
+use crate::diag::Diagnostic;
 use crate::engine::drive;
 use crate::engine::drive::Interrupts;
 use crate::engine::keys::Keys;
 use crate::engine::precheck;
 use crate::engine::ready::Users;
+use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Rules;
 use crate::engine::schedule::Schedule;
 use crate::engine::scope::Store;
@@ -40,6 +42,7 @@ use crate::remote::Settings;
 use crate::remote::Via;
 use crate::remote::host::Worker;
 use crate::remote::order::Manner;
+use crate::remote::order::Owner;
 use crate::secret::Secret;
 use crate::ui::live::Pause;
 
@@ -60,8 +63,9 @@ pub(super) struct Options {
 }
 
 /// Runs a plan or an apply to its end.
-pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mode) -> Done {
+pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mode, left: Leaving) -> Done {
     let connection = &options.connection;
+    let left = leaving(options, left)?;
     if connection.forks.is_some() {
         console.note("note: `--forks` means nothing here: all hosts are worked on at once");
     }
@@ -75,7 +79,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let testbed = project.inventory.testbed.clone();
     let (password, id) = (password(&project.config, &*ask)?, run_id());
     let crew =
-        Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: mode == Mode::Plan, password };
+        Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: left != Leaving::Stays, password };
     let workers = crew.workers(&graph.hosts, &ways)?;
     let users = Users {
         escalate: project.config.r#become.unwrap_or(false),
@@ -89,7 +93,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
     precheck::check(&store, &users)?;
     let window = options.running.window.and_then(|window| usize::try_from(window).ok());
-    let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id };
+    let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id, left };
     let schedule = Schedule::new(store, users, rules);
     let mut screen = show::screen(console, pause, &options.running);
     let run = wait(async {
@@ -98,6 +102,20 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     })??;
     screen.close()?;
     Ok(code(&run))
+}
+
+/// A run of a part of the playbook cannot tell what left it.
+fn leaving(options: &Options, left: Leaving) -> Result<Leaving, Diagnostic> {
+    let choice = options.tags.choice();
+    match (left, choice.tags.is_empty() && choice.skip_tags.is_empty()) {
+        (left, true) => Ok(left),
+        (Leaving::Undone, false) => {
+            let fault =
+                Diagnostic::error("with tags, only a part of the playbook runs: `--prune` cannot tell what left it");
+            Err(fault.help("leave out `--tags` and `--skip-tags`, or `--prune`"))
+        }
+        (Leaving::Named | Leaving::Stays, false) => Ok(Leaving::Stays),
+    }
 }
 
 /// What all hosts' actors have in common.
@@ -120,6 +138,7 @@ impl Crew {
             let manner = Manner {
                 testbed: self.testbed.clone(),
                 run: self.run.clone(),
+                owner: owner(),
                 journals: self.journals,
                 become_password: password,
             };
@@ -152,6 +171,14 @@ pub(super) fn login(worker: &Worker) -> Option<String> {
         Via::Local => Some(worker.settings.local_user.clone()),
         Via::Ssh => worker.target.user.clone(),
     }
+}
+
+/// Who runs this, for whoever finds its locks.
+fn owner() -> Owner {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this machine".into());
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    Owner { name: format!("{user}@{}", machine.trim()), since }
 }
 
 /// Names the run on the hosts: unique, and in order of time.

@@ -41,6 +41,10 @@ impl Schedule {
                 let text = format!("{why}; what runs there goes on, and for {limit} s it is tried to reach it again");
                 self.events.push(What::Warned { host: Some(name), text });
             }
+            Answer::Owed { user, handlers } => self.owed(host, &user, &handlers),
+            Answer::Journal { user, journal: Ok(journal) } => {
+                self.hosts[host].journals.insert(user, journal);
+            }
             Answer::Journal { journal, .. } => {
                 if let Err(damage) = journal {
                     let why = format!("its journal cannot be trusted: {}", damage.0);
@@ -73,7 +77,7 @@ impl Schedule {
                 }
             }
             Answer::Applied { rest } => self.applied(host, rest),
-            Answer::Undone { .. } => {}
+            Answer::Undone { .. } | Answer::Unlocked { .. } => {}
             Answer::Finished => self.hosts[host].busy = None,
             Answer::Lost { part, why } => self.lost(host, part, &why.message, why.help),
         }

@@ -147,9 +147,12 @@ impl Survey {
             let Some((index, answer)) = answer else { break };
             match answer {
                 Answer::Undone { seq, how } => {
-                    let user = queues[index].under_way.as_ref();
-                    if let Some(what) = user.and_then(|user| told(&self.hosts[index], user, seq, &how)) {
-                        telling.tell(what);
+                    let host = &self.hosts[index];
+                    let journal = queues[index].under_way.as_ref().and_then(|user| host.journals.get(user));
+                    if let Some(entry) =
+                        journal.and_then(|journal| journal.entries.iter().find(|entry| entry.seq == seq))
+                    {
+                        telling.tell(told(&host.name, entry, &how));
                     }
                 }
                 Answer::Finished => queues[index].next(self.handles[index].as_ref()),
@@ -199,8 +202,8 @@ fn orders(host: &Memory, force: bool) -> Vec<(As, Order)> {
     both.collect()
 }
 
-fn told(host: &Memory, user: &As, seq: u32, how: &Way) -> Option<What> {
-    let entry = host.journals.get(user)?.entries.iter().find(|entry| entry.seq == seq)?;
+/// How an entry ended, as an event.
+pub(super) fn told(host: &str, entry: &Entry, how: &Way) -> What {
     let (text, kept) = match how {
         Way::Back => ("taken back".to_string(), false),
         Way::Already => ("was as before already".to_string(), false),
@@ -209,7 +212,7 @@ fn told(host: &Memory, user: &As, seq: u32, how: &Way) -> Option<What> {
         Way::Failed(why) => (format!("{FAILED}: {why}"), true),
     };
     let what = entry.resource.clone().unwrap_or_else(|| entry.what.clone());
-    Some(What::Undone { host: host.name.clone(), what, how: text, kept })
+    What::Undone { host: host.to_string(), what, how: text, kept }
 }
 
 /// An entry for people, before it is undone.

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use crate::engine::prune;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Input;
+use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Schedule;
 use crate::event::Event;
 use crate::event::Mode;
@@ -117,6 +119,9 @@ pub async fn run(
                 return telling.run;
             }
         }
+    }
+    if schedule.rules.left != Leaving::Stays && !schedule.is_stopping() {
+        prune::run(&mut schedule, &handles, &mut answers, &mut interrupts, &mut telling).await;
     }
     telling.close(&handles, &names);
     close(handles).await;

@@ -24,7 +24,6 @@ use crate::event::What;
 use crate::graph::Frame;
 use crate::graph::HostId;
 use crate::graph::Part;
-use crate::graph::build::answering;
 use crate::lang::decode::decode;
 use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
@@ -76,13 +75,18 @@ impl Schedule {
         state.ended = true;
         state.changed = changed;
         state.skipped = items.iter().all(|item| item.skipped.is_some());
+        let seen = |item: &ItemResult| item.skipped.is_none() && item.failed.is_none() && item.unknown.is_none();
+        state.settled = items.iter().all(seen);
         self.registered(node, task.as_ref(), &items, looped, unknown.is_some());
         let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
         if let Some(handler) = self.graph.node(node).handler {
             self.hosts[host].notified.remove(&(play, handler));
         }
-        if let Some(task) = task.as_ref().filter(|_| (changed || unknown.is_some()) && failure.is_none()) {
-            self.notify(node, task, &scope);
+        if let Some(task) = &task {
+            if (changed || unknown.is_some()) && failure.is_none() {
+                self.notify(node, task, &scope);
+            }
+            self.handlers_ended(node, task, failure.is_some());
         }
         let shows = self.rules.verbose || task.as_ref().is_some_and(|task| task.action.kind.name == "debug");
         let mut ended = judge::ended(items, looped, hidden, shows);
@@ -143,26 +147,6 @@ impl Schedule {
         self.events.push(What::Retry { node, place, left: retries - tries, delay });
         self.commands.push(Command::Wake(node, Duration::from_secs_f64(delay)));
         true
-    }
-
-    pub(super) fn notify(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope) {
-        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
-        for handler in self.notified_by(task, scope, play) {
-            self.hosts[host].notified.insert((play, handler));
-        }
-    }
-
-    /// The handlers a task's change wakes.
-    pub(super) fn notified_by(&self, task: &Task, scope: &Scope, play: usize) -> Vec<usize> {
-        let mut found = Vec::new();
-        for name in &task.inherited.notify {
-            let Ok(name) = self.store.templates.render(name, &scope.lookup()) else { continue };
-            for one in name.as_list().unwrap_or(std::slice::from_ref(&name)) {
-                let text = one.scalar().unwrap_or_default();
-                found.extend(answering(&self.graph.handlers[play], &text));
-            }
-        }
-        found
     }
 
     /// A failure: ignored, rescued, or the end of its host.

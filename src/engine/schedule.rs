@@ -68,6 +68,20 @@ pub struct Rules {
     pub verbose: bool,
     /// The run's id, for journals.
     pub run: String,
+    /// What becomes of what left the playbook.
+    pub left: Leaving,
+}
+
+/// What becomes of what left the playbook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Leaving {
+    /// Nobody looks: not all tasks are part of the run, or nobody asked.
+    #[default]
+    Stays,
+    /// It is named.
+    Named,
+    /// It is taken back.
+    Undone,
 }
 
 pub struct Schedule {
@@ -416,6 +430,9 @@ impl Schedule {
             }
             State::Go(action) => action,
         };
+        if let Some(task) = task {
+            self.want(node, task, &action, &item.label);
+        }
         let seen = match self.seen(runs, &action) {
             Some(Ok(seen)) => seen,
             Some(Err(why)) => {

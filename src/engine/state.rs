@@ -11,6 +11,7 @@ use minijinja::Value;
 use crate::change::Change;
 use crate::change::Look;
 use crate::change::Seen;
+use crate::engine::left::Wanted;
 use crate::engine::ready::Action;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
@@ -19,6 +20,7 @@ use crate::event::NodeId;
 use crate::event::Shown;
 use crate::graph::Frame;
 use crate::graph::HostId;
+use crate::journal::Journal;
 use crate::modules::Fields;
 use crate::modules::setup::Group;
 use crate::remote::order::As;
@@ -40,6 +42,12 @@ pub struct HostState {
     /// Nodes of other hosts that wait to run here.
     pub guests: VecDeque<NodeId>,
     pub notified: HashSet<(usize, usize)>,
+    /// Handlers the host has a note of, by name, and in whose journals.
+    pub woken: HashMap<String, HashSet<As>>,
+    /// What the run wants of the host.
+    pub wanted: Wanted,
+    /// Journals that were read.
+    pub journals: HashMap<As, Journal>,
     /// Blocks in which a body failed, by frame.
     pub failed_frames: HashMap<usize, Fall>,
     /// Blocks whose failure goes on outwards once they are left, innermost last.
@@ -115,6 +123,8 @@ pub struct NodeState {
     pub stale: u32,
     pub changed: bool,
     pub skipped: bool,
+    /// All its items were looked at, and ended well.
+    pub settled: bool,
 }
 
 /// How one item ended, before the node is judged as a whole.

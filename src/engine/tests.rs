@@ -63,6 +63,8 @@ impl Fake {
                 answers.push(Answer::Probed(asked.iter().map(|question| Ok(self.answer(question))).collect()));
             }
             Order::Apply(stream) => self.apply(&stream, &mut answers),
+            // Nobody waits for it.
+            Order::Rest { .. } => self.trips -= 1,
             _ => answers.push(Answer::Finished),
         }
         answers

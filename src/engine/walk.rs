@@ -310,6 +310,7 @@ impl Schedule {
         let reports = change.is_empty();
         let sent =
             SentItem { index, scope: item.scope, action: *action, seen, change, label: item.label, value: item.value };
+        self.want(node, task, &sent.action, &sent.label);
         if reports {
             self.assume_report(node, task, &sent, ahead);
         }
@@ -406,7 +407,8 @@ impl Schedule {
         ahead.parts.push(Part {
             id,
             guard,
-            title: self.graph.place(node).task,
+            writer: self.writer(node, task, &item.action, &item.label),
+            wakes: self.wakes(node, task, &item),
             steps,
             environment: item.action.environment.clone(),
             timeout: item.action.timeout,
@@ -496,9 +498,9 @@ impl Schedule {
             ahead.parts.push(Part { id, guard, ..Part::default() });
             ahead.sent.insert(id, Sent { node, item: None, confirms });
         }
-        let user = ahead.user.unwrap_or_default();
-        let stream =
-            Stream { user, parts: ahead.parts, rest: ahead.all.clone(), ask_at_end: ahead.more && ahead.changes };
+        let (user, changes) = (ahead.user.unwrap_or_default(), ahead.changes);
+        let (rest, ask_at_end) = (ahead.all.clone(), ahead.more && changes);
+        let stream = Stream { user, parts: ahead.parts, rest, ask_at_end, locks: changes };
         self.commands.push(Command::Send(host, Order::Apply(stream)));
         self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: ahead.changes });
     }

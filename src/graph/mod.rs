@@ -130,6 +130,14 @@ impl Graph {
         &self.nodes[id as usize]
     }
 
+    /// The name of a task, with its role's in front.
+    pub fn title(task: &Task) -> String {
+        match &task.role {
+            Some(role) => format!("{} : {}", role.name, task.title()),
+            None => task.title(),
+        }
+    }
+
     /// How many tasks there are on all hosts, without handlers, which may never run.
     pub fn tasks(&self) -> usize {
         self.nodes.iter().filter(|node| node.task().is_some() && node.handler.is_none()).count()
@@ -143,13 +151,7 @@ impl Graph {
     pub fn place(&self, id: NodeId) -> Place {
         let node = self.node(id);
         let (task, kind, at) = match &node.work {
-            Work::Task { task, .. } => {
-                let title = match &task.role {
-                    Some(role) => format!("{} : {}", role.name, task.title()),
-                    None => task.title(),
-                };
-                (title, task.action.kind.name.clone(), task.span.to_string())
-            }
+            Work::Task { task, .. } => (Graph::title(task), task.action.kind.name.clone(), task.span.to_string()),
             Work::Facts { .. } => ("Gathering Facts".into(), GATHERING.into(), self.plays[node.play].span.to_string()),
             Work::Include(include) => {
                 let name = include.name.as_ref().and_then(crate::lang::node::Node::scalar);

@@ -3,6 +3,7 @@
 //! A lost connection leaves the stream running; after a reconnection the host says everything again. Nothing is ever run a
 //! second time. Does not know what the steps do; their text is made in `stream`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -16,9 +17,11 @@ use crate::change::Step;
 use crate::change::fuse;
 
 use super::host::Host;
+use super::host::Thing;
 use super::link::Link;
 use super::live;
 use super::live::Watch;
+use super::lock;
 use super::order::Answer;
 use super::order::As;
 use super::order::Part;
@@ -142,13 +145,14 @@ impl Host {
             run: format!("{}.{}", probe::directory(&self.worker.manner.testbed), nonce()),
             staged: false,
             testbed: self.worker.manner.testbed.clone(),
+            owner: lock::text(&self.worker.manner),
             mark: shell.mark.clone(),
         };
         if let Err((at, why)) = self.stage(&link, &user, stream, &mut names).await? {
             seen.cut = cut_at(stream, at).map(|part| (part, why));
         }
         let rest = own_rest(self, stream, &user, &link);
-        let titles: Vec<&str> = stream.parts.iter().map(|part| part.title.as_str()).collect();
+        let titles: Vec<&str> = stream.parts.iter().map(|part| part.writer.task.as_str()).collect();
         tracing::debug!(host = self.worker.name, "a stream: {}", titles.join(", "));
         let kept = self.entries(stream, &user);
         let mut text = String::new();
@@ -157,6 +161,7 @@ impl Host {
             text.push_str(&format!("_tb_mend {whole}\n"));
         }
         text.push_str(&stream::script(stream, &kept, &rest, &names));
+        known.locked |= stream.locks;
         self.run_through(&link, &user, shell, &names, text, seen).await
     }
 
@@ -197,14 +202,14 @@ impl Host {
         let known = self.users.entry(user.clone()).or_default();
         let steps = stream.parts.iter().flat_map(|part| part.steps.iter().map(move |step| (part, step)));
         let entry = |(part, step): (&Part, &Step)| {
-            let resource = step.resource.as_ref().map(|resource| &resource.id);
-            if let Some(seq) = resource.and_then(|id| known.resources.get(id)) {
-                return Some(Kept::Known(*seq));
+            let entry = stream::entry(known.next.max(1), step, &part.writer, &run)?;
+            if let Some((seq, writers)) = known.kept.get_mut(&Thing::of(&entry)) {
+                let new = writers.insert(part.writer.clone());
+                return Some(Kept::Known(*seq, new.then(|| part.writer.clone())));
             }
-            let entry = stream::entry(known.next.max(1), step, &part.title, &run)?;
             known.next = entry.seq + 1;
             known.live.insert(entry.seq);
-            known.resources.extend(entry.resource.clone().map(|id| (id, entry.seq)));
+            known.kept.insert(Thing::of(&entry), (entry.seq, HashSet::from([part.writer.clone()])));
             Some(Kept::New(entry))
         };
         steps.map(entry).collect()
@@ -335,7 +340,8 @@ impl Host {
     /// The last answer to a stream.
     async fn ended(&mut self, stream: &Stream, seen: Progress) -> Result<Answer, Unreached> {
         if let Some(why) = seen.setup {
-            self.fail_first(stream, why);
+            let locked = why.strip_prefix("locked ").map(|text| lock::refused(&self.worker.manner.testbed, text));
+            self.fail_first(stream, locked.unwrap_or(why));
             return Ok(Answer::Applied { rest: None });
         }
         if let Some((part, why)) = seen.cut.filter(|_| seen.word.is_empty()) {
@@ -366,7 +372,7 @@ impl Host {
 
 /// Whether one of the steps has an entry in the journal.
 fn is_kept(part: &Part) -> bool {
-    part.steps.iter().any(|step| stream::entry(0, step, "", "").is_some())
+    part.steps.iter().any(|step| stream::entry(0, step, &part.writer, "").is_some())
 }
 
 /// Ends a stream before the part that has this step; says which part that is.
@@ -482,6 +488,12 @@ fn why(word: &str, ran: &[Ran]) -> Option<String> {
     let last = ran.last();
     match word {
         "late" => Some("it was stopped, since it took longer than its `timeout`".into()),
+        word if word.starts_with("claimed:") => {
+            let other = &word["claimed:".len()..];
+            Some(format!(
+                "the testbed `{other}` manages this here too; destroy it there, or leave it to one of the two"
+            ))
+        }
         "keep" => Some("what was there before could not be kept; is the disk full?".into()),
         // The last line on standard error is a sentence of ours.
         "sorry" => last.and_then(|ran| ran.stderr.lines().last()).map(str::to_string),

@@ -19,8 +19,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::change::Look;
+use crate::journal::Back;
 use crate::journal::Damage;
+use crate::journal::Entry;
 use crate::journal::Journal;
+use crate::journal::Writer;
 
 use super::link::Link;
 use super::link::connect;
@@ -40,6 +43,9 @@ use super::target::Target;
 use super::target::Via;
 use super::unreached::Unreached;
 use super::unreached::Why;
+
+/// How often the holder of a lock shows that it is alive.
+const BEAT: Duration = Duration::from_secs(15);
 
 /// What a host's actor needs to know.
 pub struct Worker {
@@ -103,7 +109,7 @@ pub fn spawn_within(
         users: HashMap::new(),
     };
     let actor = tokio::spawn(async move {
-        while let Some((before, order)) = queue.recv().await {
+        while let Some((before, order)) = host.next(&mut queue).await {
             // A stream that was ordered before the stop, and did not begin, does not begin any more.
             let stopped = *host.stops.borrow_and_update() != before;
             host.obey(order, stopped).await;
@@ -151,6 +157,22 @@ pub(super) struct Host {
     pub(super) users: HashMap<As, Known>,
 }
 
+/// What an entry of the journal is about. What has no resource is known by its task and its way back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Thing {
+    Resource(String),
+    Act(String, Back),
+}
+
+impl Thing {
+    pub(super) fn of(entry: &Entry) -> Thing {
+        match &entry.resource {
+            Some(id) => Thing::Resource(id.clone()),
+            None => Thing::Act(entry.writer.task.clone(), entry.undo.clone()),
+        }
+    }
+}
+
 /// What is known of one user of the host.
 #[derive(Default)]
 pub(super) struct Known {
@@ -162,8 +184,10 @@ pub(super) struct Known {
     pub(super) names: HashSet<As>,
     /// Entries of the journal that were not taken back.
     pub(super) live: BTreeSet<u32>,
-    /// The entry of each resource in the journal.
-    pub(super) resources: HashMap<String, u32>,
+    /// The entry of each thing in the journal, and who wants it.
+    pub(super) kept: HashMap<Thing, (u32, HashSet<Writer>)>,
+    /// The testbed is locked by this run.
+    pub(super) locked: bool,
     /// The next free number of the journal.
     pub(super) next: u32,
     /// The length of the journal up to its last complete line, if there is something behind it.
@@ -197,6 +221,11 @@ impl Host {
             Order::Undo { .. } if stopped => Ok(Some(Answer::Finished)),
             Order::Undo { user, entries, force } => self.undo(&user, &entries, force).await.map(Some),
             Order::Forget { user } => self.forget(&user).await.map(Some),
+            Order::Unlock { user } => self.unlock(&user).await.map(Some),
+            Order::Rest { user, handler } => {
+                self.rest(&user, &handler).await;
+                Ok(None)
+            }
         };
         match done {
             Ok(Some(answer)) => self.say(answer),
@@ -206,7 +235,18 @@ impl Host {
         }
     }
 
+    /// The next order. Who holds a lock meanwhile shows from time to time that it is alive.
+    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<(u64, Order)>) -> Option<(u64, Order)> {
+        loop {
+            match tokio::time::timeout(BEAT, queue.recv()).await {
+                Ok(order) => return order,
+                Err(_) => self.beat().await,
+            }
+        }
+    }
+
     async fn leave(&mut self) {
+        self.unlock_own().await;
         for known in self.users.values_mut() {
             if let Some(shell) = known.shell.take().filter(|shell| shell.dirty) {
                 shell.leave().await;
@@ -372,8 +412,12 @@ impl Host {
     }
 
     /// Keeps what a user's answers brought along.
-    fn heard(&mut self, asked: Asked) -> Result<Vec<Result<String, String>>, Fault> {
+    fn heard(&mut self, mut asked: Asked) -> Result<Vec<Result<String, String>>, Fault> {
         let journal = asked.journal.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let owed = asked.shell.as_mut().map(|shell| std::mem::take(&mut shell.owed)).unwrap_or_default();
+        if !owed.is_empty() {
+            self.say(Answer::Owed { user: asked.user.clone(), handlers: owed });
+        }
         let known = self.users.entry(asked.user.clone()).or_default();
         known.shell = asked.shell;
         if let Err(Fault::User(why)) = &asked.answers
@@ -388,8 +432,11 @@ impl Host {
             let journal = Journal::parse(&text, &self.worker.manner.testbed);
             if let Ok(journal) = &journal {
                 known.live = journal.entries.iter().map(|entry| entry.seq).collect();
-                let ids = journal.entries.iter().filter_map(|entry| Some((entry.resource.clone()?, entry.seq)));
-                known.resources = ids.collect();
+                let things = journal.entries.iter().map(|entry| {
+                    let writers = entry.writers().cloned().collect();
+                    (Thing::of(entry), (entry.seq, writers))
+                });
+                known.kept = things.collect();
                 known.next = journal.next;
             }
             known.journal = Some(journal);

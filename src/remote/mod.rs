@@ -15,6 +15,7 @@ mod known_hosts;
 mod link;
 mod live;
 mod local;
+mod lock;
 pub mod order;
 mod pattern;
 mod pipe;

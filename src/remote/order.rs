@@ -7,6 +7,7 @@ use crate::change::Ran;
 use crate::change::Step;
 use crate::journal::Entry;
 use crate::journal::Journal;
+use crate::journal::Writer;
 use crate::remote::unreached::Unreached;
 use crate::secret::Secret;
 
@@ -19,11 +20,22 @@ pub struct Manner {
     pub testbed: String,
     /// Identifies the run on the host: letters, digits, `-`.
     pub run: String,
+    /// Who runs this, and since when: shown to whoever finds the lock.
+    pub owner: Owner,
     /// Whether journals are read at the first question. Otherwise they are read only before something is changed, and
     /// whoever has none is known to have none.
     pub journals: bool,
     /// For `sudo`, if one was given; asked for only when sudo wants one.
     pub become_password: Option<Secret<String>>,
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `user@machine` of the controller.
+    pub name: String,
+    /// Seconds since the epoch.
+    pub since: u64,
 }
 
 /// One thing asked of a host. It answers one order after the other.
@@ -37,6 +49,15 @@ pub enum Order {
         user: As,
         entries: Vec<Entry>,
         force: bool,
+    },
+    /// This handler need not run any more. Nobody waits for it; there is no answer.
+    Rest {
+        user: As,
+        handler: String,
+    },
+    /// Remove the lock of another run, whoever holds it.
+    Unlock {
+        user: As,
     },
     /// Remove the user's journal and everything of tbctl, if nothing is left in it.
     Forget {
@@ -56,6 +77,8 @@ pub struct Stream {
     /// Asked of the host in the same trip when the stream stops early for a guard, and at its end if `ask_at_end`.
     pub rest: Vec<(As, Look)>,
     pub ask_at_end: bool,
+    /// Something may be changed: the testbed is locked on the host.
+    pub locks: bool,
 }
 
 /// One task (or loop item) of a stream.
@@ -65,8 +88,10 @@ pub struct Part {
     pub id: u64,
     /// Answers that must still be given before the first step runs. Empty for tasks that look at nothing.
     pub guard: Vec<(Look, String)>,
-    /// The task's name, for the journal.
-    pub title: String,
+    /// Which task it is, for the journal.
+    pub writer: Writer,
+    /// Handlers that will have to run if the part changes something: noted on the host before it begins.
+    pub wakes: Vec<String>,
     /// Empty: only the guard is checked.
     pub steps: Vec<Step>,
     /// For steps that run the user's own text.
@@ -92,6 +117,15 @@ pub enum Answer {
     Journal {
         user: As,
         journal: Result<Journal, crate::journal::Damage>,
+    },
+    /// Handlers that an earlier run owed; comes before the first answer of a user.
+    Owed {
+        user: As,
+        handlers: Vec<String>,
+    },
+    /// Who held the lock that was removed.
+    Unlocked {
+        owner: Option<String>,
     },
     /// The last answer to [`Order::Probe`]: in the order of the questions. `Err`: why this user's questions failed (no sudo).
     Probed(Vec<Result<String, String>>),
@@ -128,7 +162,7 @@ pub enum Answer {
         seq: u32,
         how: Way,
     },
-    /// The last answer to [`Order::Undo`], [`Order::Forget`] and [`Order::Reconnect`].
+    /// The last answer to [`Order::Undo`], [`Order::Forget`], [`Order::Unlock`] and [`Order::Reconnect`].
     Finished,
     /// The connection could not be made or was lost. `part` is the one that was running: it may or may not have run.
     Lost {

@@ -206,7 +206,7 @@ pub(super) fn directory(testbed: &str) -> String {
 fn script(shell: &Shell, testbed: &str, looks: &[Look], journal: Option<Reading>) -> String {
     let mut text = String::from("{\n");
     if shell.pid.is_none() {
-        text.push_str("_tb_say H $$\n");
+        text.push_str("_tb_say H $$\n_tb_owed\n");
     }
     match journal {
         Some(Reading::All) => text.push_str("_tb_journal\n"),
@@ -235,6 +235,7 @@ async fn read(shell: &mut Shell, deadline: Instant, journal: &mut Option<Vec<u8>
         let words = mark.words();
         match (words.as_slice(), open.as_str()) {
             (["H", pid], _) => shell.pid = pid.parse().ok(),
+            (["W", ..], "") => shell.owed.push(mark.head[2..].to_string()),
             (["."], "P") => return Ok(String::from_utf8_lossy(&mark.before).into_owned()),
             (["."], "J") => *journal = Some(mark.before),
             ([letter @ ("J" | "P")], _) => open = (*letter).to_string(),

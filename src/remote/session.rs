@@ -73,6 +73,8 @@ pub(super) struct Shell {
     pub(super) steps: bool,
     /// It was told to do something that nobody waited for.
     pub(super) dirty: bool,
+    /// Handlers that an earlier run owes, as the host said at first.
+    pub(super) owed: Vec<String>,
     /// The shell's process on the host, once it said so.
     pub(super) pid: Option<u32>,
 }
@@ -118,6 +120,7 @@ impl Shell {
             begun: false,
             steps: false,
             dirty: false,
+            owed: Vec::new(),
             pid: None,
         }
     }

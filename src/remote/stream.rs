@@ -17,6 +17,7 @@ use crate::journal::Back;
 use crate::journal::Entry;
 use crate::journal::Record;
 use crate::journal::VERSION;
+use crate::journal::Writer;
 use crate::journal::line;
 
 use super::order::Part;
@@ -32,7 +33,7 @@ const MARK: &str = "@@";
 const INLINE: usize = 64 << 10;
 
 /// The journal entry a step needs, if any: `None` when there is nothing that could be taken back or compared.
-pub fn entry(seq: u32, step: &Step, task: &str, run: &str) -> Option<Entry> {
+pub fn entry(seq: u32, step: &Step, writer: &Writer, run: &str) -> Option<Entry> {
     let undo = match &step.undo {
         Undo::Nothing => return None,
         Undo::Never(_) if step.resource.is_none() => return None,
@@ -45,7 +46,8 @@ pub fn entry(seq: u32, step: &Step, task: &str, run: &str) -> Option<Entry> {
         seq,
         resource: step.resource.as_ref().map(|resource| resource.id.clone()),
         what: step.what.clone(),
-        task: task.to_string(),
+        writer: writer.clone(),
+        also: Vec::new(),
         run: run.to_string(),
         look: look(step).as_ref().map(look_text),
         undo,
@@ -95,6 +97,8 @@ pub(super) struct Names {
     /// The run directory was made before, for staged content.
     pub(super) staged: bool,
     pub(super) testbed: String,
+    /// The run and its owner, as the lock holds them.
+    pub(super) owner: String,
     pub(super) mark: String,
 }
 
@@ -110,8 +114,8 @@ impl Names {
 pub(super) enum Kept {
     /// Written before the stream begins.
     New(Entry),
-    /// Kept already; only the state after the step is noted.
-    Known(u32),
+    /// Kept already; only the state after the step is noted, and who else wants it.
+    Known(u32, Option<Writer>),
 }
 
 /// The content that has to go ahead of the script, by the number of its step in the stream.
@@ -131,6 +135,9 @@ fn inline(content: &Content) -> bool {
 /// The whole script. `kept`: the entry of each step, in their order; `rest`: the distinct questions of the stream's own user.
 pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], rest: &[Look], names: &Names) -> String {
     let mut text = format!("{{\n_tb_begin tbctl-{} '{}'\n", names.run, names.claim());
+    if stream.locks {
+        put(&mut text, format_args!("_tb_lock {} {}\n", head(names), sh::quote(&names.owner)));
+    }
     intents(&mut text, kept, names);
     let mut number = 0;
     for part in &stream.parts {
@@ -152,13 +159,18 @@ fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 fn intents(text: &mut String, kept: &[Option<Kept>], names: &Names) {
     let new = kept.iter().filter_map(|kept| match kept {
         Some(Kept::New(entry)) => Some(line(&Record::Intent(Box::new(entry.clone())))),
-        Some(Kept::Known(_)) | None => None,
+        Some(Kept::Known(seq, Some(writer))) => Some(line(&Record::Also { seq: *seq, writer: writer.clone() })),
+        Some(Kept::Known(_, None)) | None => None,
     });
     let new: Vec<String> = new.collect();
     if !new.is_empty() {
-        let head = line(&Record::Head { version: VERSION, testbed: names.testbed.clone() });
-        put(text, format_args!("_tb_intend {} {}\n", sh::quote(&head), sh::words(new.iter().map(String::as_str))));
+        put(text, format_args!("_tb_intend {} {}\n", head(names), sh::words(new.iter().map(String::as_str))));
     }
+}
+
+/// The first line of a new journal, as a word.
+pub(super) fn head(names: &Names) -> String {
+    sh::quote(&line(&Record::Head { version: VERSION, testbed: names.testbed.clone() }))
 }
 
 fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut usize) {
@@ -182,6 +194,9 @@ fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut
         put(text, format_args!("if _tb_holds {} \"$_tb_x\" {expected}; then\n", part.id));
     }
     put(text, format_args!("_tb_tell B {}\n", part.id));
+    if !part.wakes.is_empty() {
+        put(text, format_args!("_tb_wake {}\n", sh::words(part.wakes.iter().map(String::as_str))));
+    }
     for step in &part.steps {
         step_text(text, part, step, kept.get(*number).and_then(Option::as_ref), *number);
         *number += 1;
@@ -196,12 +211,13 @@ fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, n
     if let Some(kept) = kept {
         let seq = match kept {
             Kept::New(entry) => entry.seq,
-            Kept::Known(seq) => *seq,
+            Kept::Known(seq, _) => *seq,
         };
         let restored = matches!(step.undo, Undo::Restore);
         let (how, path) = kept_path(step).filter(|_| restored).unwrap_or_default();
         let (how, path) = (sh::quote(how), sh::quote(&path));
-        put(text, format_args!(" && _tb_remember {seq} {} {how} {path}", sh::quote(&look)));
+        let id = step.resource.as_ref().map(|resource| sh::quote(&resource.id)).unwrap_or_else(|| "''".into());
+        put(text, format_args!(" && _tb_remember {seq} {} {how} {path} {id}", sh::quote(&look)));
     }
     text.push_str("; then\n");
     let body = match &step.apply {

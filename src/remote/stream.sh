@@ -30,6 +30,96 @@ _tb_begin() {
 	fi
 }
 
+# Locks the testbed on this host. $1: the head of a new journal, $2: the run and its owner. Whoever holds the lock is known by
+# the shell that took it, and by a heartbeat: a lock is dead when its shell is gone, or when nothing runs and nobody has shown
+# a sign of life for a minute. Then it is taken over.
+_tb_lock() {
+	[ -z "$_tb_s" ] || return 0
+	# Who has no place for a journal can only run commands, and those are not locked.
+	{ [ -d "$_tb_j/k" ] || _tb_settle; } 2>/dev/null || return 0
+	_tb_intend "$1"
+	[ -z "$_tb_s" ] || return 0
+	_tb_n="$2
+$$ $(_tb_born $$)"
+	_tb_take && return
+	_tb_x= _tb_p= _tb_l=
+	{ IFS= read -r _tb_x && read -r _tb_p _tb_l; } 2>/dev/null <"$_tb_j/lock"
+	case $_tb_x in "$2") return ;; esac
+	if [ -n "$_tb_p" ] && [ "$(_tb_born "$_tb_p")" = "$_tb_l" ] && ! _tb_silent; then
+		_tb_s=setup
+		_tb_tell X "locked $_tb_x"
+		return
+	fi
+	rm -f "$_tb_j/lock"
+	_tb_take || {
+		_tb_s=setup
+		_tb_tell X "cannot write the lock $_tb_j/lock"
+	}
+}
+
+_tb_take() {
+	(set -C && printf '%s\n' "$_tb_n" >"$_tb_j/lock") 2>/dev/null && true >"$_tb_j/beat"
+}
+
+# Whether nothing of the testbed runs, and its run has not been heard of for a minute.
+_tb_silent() {
+	for _tb_x in /tmp/"${_tb_r##*/}" /var/tmp/"${_tb_r##*/}"; do
+		for _tb_x in "${_tb_x%.*}".????????????????; do
+			[ "$_tb_x" = "$_tb_r" ] || [ ! -d "$_tb_x" ] || return 1
+		done
+	done
+	[ ! -e "$_tb_j/beat" ] || [ -n "$(find "$_tb_j/beat" -mmin +1 2>/dev/null)" ]
+}
+
+# Gives the lock back, if it is ours. $1: the run and its owner, $2: the testbed, which is forgotten if there is nothing to
+# remember.
+_tb_unlock() {
+	{ IFS= read -r _tb_x; } 2>/dev/null <"$_tb_j/lock" || return 0
+	[ "$_tb_x" = "$1" ] || return 0
+	if [ ! -s "$_tb_j/pending" ] && { read -r _tb_x && ! read -r _tb_x; } <"$_tb_j/journal"; then
+		_tb_forget "$2"
+	else
+		rm -f "$_tb_j/lock" "$_tb_j/beat"
+	fi
+} 2>/dev/null
+
+# Handlers that have to run from now on, whatever comes between.
+_tb_wake() {
+	for _tb_x do
+		_tb_n=
+		[ ! -s "$_tb_j/pending" ] || while IFS= read -r _tb_l; do
+			[ "$_tb_l" != "$_tb_x" ] || _tb_n=known
+		done <"$_tb_j/pending"
+		[ -n "$_tb_n" ] || { printf '%s\n' "$_tb_x" >>"$_tb_j/pending" && sync "$_tb_j/pending"; } 2>/dev/null
+	done
+}
+
+# A handler that need not run any more.
+_tb_rest() {
+	[ -s "$_tb_j/pending" ] || return 0
+	_tb_n=
+	while IFS= read -r _tb_l; do
+		[ "$_tb_l" = "$1" ] || _tb_n="$_tb_n$_tb_l
+"
+	done <"$_tb_j/pending"
+	printf '%s' "$_tb_n" >"$_tb_j/pending.new" && mv -f "$_tb_j/pending.new" "$_tb_j/pending"
+	[ -s "$_tb_j/pending" ] || rm -f "$_tb_j/pending"
+}
+
+# Another testbed of this host that keeps the resource $1: sets _tb_x to its name.
+_tb_claimed() {
+	for _tb_p in "${_tb_j%/*}"/*/k/*/id; do
+		case $_tb_p in "$_tb_j"/*) continue ;; esac
+		{ IFS= read -r _tb_l || [ -n "$_tb_l" ]; } 2>/dev/null <"$_tb_p" || continue
+		if [ "$_tb_l" = "$1" ]; then
+			_tb_x=${_tb_p%/k/*}
+			_tb_x=${_tb_x##*/}
+			return 0
+		fi
+	done
+	return 1
+}
+
 # $1: the head of a new journal, then the lines.
 _tb_intend() {
 	[ -z "$_tb_s" ] || return 0
@@ -41,6 +131,7 @@ _tb_intend() {
 	_tb_l=$1
 	shift
 	[ -s "$_tb_j/journal" ] || set -- "$_tb_l" "$@"
+	[ $# -gt 0 ] || return 0
 	if ! { printf '%s\n' "$@" >>"$_tb_j/journal" && sync "$_tb_j/journal"; } 2>/dev/null; then
 		_tb_s=setup
 		_tb_tell X "cannot write the journal $_tb_j/journal"
@@ -84,7 +175,7 @@ _tb_state() (
 	eval " $1"
 )
 
-# Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path. An entry is always looked at in
+# Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path, $5: the resource. An entry is always looked at in
 # the way it was at first, so that its states can be compared.
 _tb_remember() {
 	_tb_k=$_tb_j/k/$1 _tb_look=$2
@@ -94,8 +185,12 @@ _tb_remember() {
 		[ ! -e "$_tb_k/written" ] || true >"$_tb_k/written"
 		return
 	fi
+	if [ -n "$5" ] && _tb_claimed "$5"; then
+		_tb_s=claimed:$_tb_x
+		return 1
+	fi
 	if { [ -d "$_tb_k" ] || mkdir "$_tb_k"; } && { [ -z "$2" ] || _tb_before; } && { [ -z "$3" ] || _tb_keep "$3" "$4"; } &&
-		true >"$_tb_k/ready"; then
+		{ [ -z "$5" ] || printf '%s\n' "$5" >"$_tb_k/id"; } && true >"$_tb_k/ready"; then
 		return 0
 	fi 2>/dev/null
 	_tb_s=keep

@@ -11,10 +11,12 @@ use crate::journal::line;
 use super::apply::End;
 use super::apply::Progress;
 use super::host::Host;
+use super::lock;
 use super::order::Answer;
 use super::order::As;
 use super::probe;
 use super::session::nonce;
+use super::stream;
 use super::stream::Names;
 use super::sudo::Fault;
 use super::sudo::explain;
@@ -40,7 +42,10 @@ impl Host {
             known.live.remove(&seq);
         }
         match seen.setup {
-            Some(why) => Err(Unreached::new(Why::Start, why)),
+            Some(why) => {
+                let locked = why.strip_prefix("locked ").map(|text| lock::refused(&self.worker.manner.testbed, text));
+                Err(Unreached::new(Why::Start, locked.unwrap_or(why)))
+            }
             None => Ok(Answer::Finished),
         }
     }
@@ -63,11 +68,13 @@ impl Host {
             run: format!("{}.{}", probe::directory(&self.worker.manner.testbed), nonce()),
             staged: false,
             testbed: self.worker.manner.testbed.clone(),
+            owner: lock::text(&self.worker.manner),
             mark: shell.mark.clone(),
         };
         let known = self.users.entry(key.clone()).or_default();
         let mend = known.whole.take().map(|whole| format!("_tb_mend {whole}\n")).unwrap_or_default();
         let text = mend + &script(entries, force, &names);
+        known.locked = true;
         self.run_through(&link, &key, shell, &names, text, seen).await
     }
 
@@ -104,6 +111,7 @@ impl Host {
 /// One script for all entries; handlers come after everything else, each just once.
 fn script(entries: &[Entry], force: bool, names: &Names) -> String {
     let mut text = format!("{{\n_tb_begin tbctl-{} '{}'\n", names.run, names.claim());
+    text.push_str(&format!("_tb_lock {} {}\n", stream::head(names), sh::quote(&names.owner)));
     let mut last = String::new();
     let mut repeated: Vec<(&str, &str)> = Vec::new();
     for entry in entries {

@@ -58,6 +58,20 @@ pub fn lines(event: &Event, run: &Run, look: &Look) -> String {
             let (verb, tone) = if *kept { ("kept", Tone::Change) } else { ("undone", Tone::Good) };
             line(verb, tone, host, &format!("{what}: {how}"), run, look)
         }
+        What::Left { host, what, task, also } => {
+            let then = match also {
+                Some(other) => format!("kept: also managed by «{other}»"),
+                None => "`apply --prune` takes it back".into(),
+            };
+            line(
+                "left",
+                Tone::Change,
+                host,
+                &format!("{what}: «{task}» is not in the playbook any more; {then}"),
+                run,
+                look,
+            )
+        }
         What::Warned { host, text } => match host {
             Some(host) => line("warning", Tone::Change, host, text, run, look),
             None => labelled("warning:", text, 0, look.width),

@@ -154,6 +154,7 @@ async fn this_machine_is_worked_on_in_the_same_way() {
         manner: Manner {
             testbed: format!("test-here-{}", std::process::id()),
             run: "run".into(),
+            owner: Default::default(),
             journals: false,
             become_password: None,
         },
@@ -162,7 +163,7 @@ async fn this_machine_is_worked_on_in_the_same_way() {
     let file = dir.path().join("file").display().to_string();
     let parts = vec![part(1, vec![put(write(&file, "x"))]), part(2, vec![user("echo $((6 * 7))")])];
     handle.send(Order::Apply(Stream { user: Some("root".into()), parts, ..Stream::default() }));
-    let entry = tbctl::remote::stream::entry(1, &put(write(&file, "x")), "task", "run").unwrap();
+    let entry = tbctl::remote::stream::entry(1, &put(write(&file, "x")), &Default::default(), "run").unwrap();
     handle.send(Order::Undo { user: None, entries: vec![entry], force: false });
     handle.send(Order::Forget { user: None });
     handle.close().await;

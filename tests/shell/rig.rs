@@ -26,6 +26,7 @@ use tbctl::remote::order::Answer;
 use tbctl::remote::order::As;
 use tbctl::remote::order::Manner;
 use tbctl::remote::order::Order;
+use tbctl::remote::order::Owner;
 use tbctl::remote::order::Part;
 use tbctl::remote::order::Stream;
 use tbctl::secret::Secret;
@@ -95,16 +96,22 @@ impl Rig {
         let environment = vec![("PATH".into(), path), ("HOME".into(), home.display().to_string())];
         let server = Server::start(Rules { environment, ..Rules::default() }).await;
         let testbed = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let (world, handle, answers) = operator(&server, &testbed, needs.password, needs.limits.unwrap_or_default());
+        let (world, handle, answers) =
+            operator(&server, &testbed, "run-1", needs.password, needs.limits.unwrap_or_default());
         Rig { dir, server, world, handle, answers, testbed }
     }
 
     /// Another operator, who knows nothing of what was done before.
     pub fn again(&mut self) {
-        let (world, handle, answers) = operator(&self.server, &self.testbed, None, Limits::default());
+        self.other("run-1");
+    }
+
+    /// The same with a run of its own; gives the handle of the one before, who is still there.
+    pub fn other(&mut self, run: &str) -> Handle {
+        let (world, handle, answers) = operator(&self.server, &self.testbed, run, None, Limits::default());
         self.world = world;
-        self.handle = handle;
         self.answers = answers;
+        std::mem::replace(&mut self.handle, handle)
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -171,6 +178,7 @@ impl Drop for Rig {
 fn operator(
     server: &Server,
     testbed: &str,
+    run: &str,
     password: Option<&str>,
     limits: Limits,
 ) -> (World, Handle, mpsc::UnboundedReceiver<(usize, Answer)>) {
@@ -183,7 +191,8 @@ fn operator(
         ask: Arc::clone(&world.person) as _,
         manner: Manner {
             testbed: testbed.to_string(),
-            run: "run-1".into(),
+            run: run.into(),
+            owner: Owner { name: "tester@desk".into(), since: 1_700_000_000 },
             journals: true,
             become_password: password.map(|text| Secret::new(text.to_string())),
         },

@@ -157,7 +157,8 @@ async fn everything_goes_back_and_no_trace_is_left() {
         assert!(said.iter().all(|line| line.ends_with(" Already")), "{said:?}");
         assert_eq!(tree(&root), before, "{shell}");
         let empty = journal(&mut rig).await;
-        assert_eq!((empty.entries.len(), empty.next), (0, u32::try_from(steps.len()).unwrap() + 1));
+        // With the last entry everything went, as the way back locks the testbed and leaves nothing behind.
+        assert_eq!((empty.entries.len(), empty.next), (0, 1));
         forget(&mut rig).await;
     }
 }
@@ -281,7 +282,7 @@ async fn handlers_are_repeated_last_and_once() {
     rig.apply(parts(&steps)).await;
     let entries = journal(&mut rig).await.entries;
     let said = undo(&mut rig, entries, false).await;
-    assert_eq!(said, ["1 Back", "4 Already", "3 Back", "2 Back"]);
+    assert_eq!(said, ["1 Back", "3 Already", "2 Back"]);
     let called = fs::read_to_string(rig.dir.path().join("home/called")).unwrap();
     let restarts: Vec<_> = called.lines().filter(|line| line.starts_with("restart")).collect();
     assert_eq!(restarts, ["restart one"]);
