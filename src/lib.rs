@@ -21,10 +21,10 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `ui`, `lab` |
+//! | 5 | `ui`, `lab`, `report` |
 //! | 4 | `engine` |
 //! | 3 | `graph`, `journal`, `remote` |
-//! | 2 | `modules`, `event` |
+//! | 2 | `modules`, `event`, `results` |
 //! | 1 | `lang`, `change` |
 //! | 0 | `diag`, `secret` |
 //!
@@ -50,5 +50,6 @@ pub mod lab;
 pub mod lang;
 pub mod modules;
 pub mod remote;
+pub mod results;
 pub mod secret;
 pub mod ui;
