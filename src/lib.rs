@@ -50,6 +50,7 @@ pub mod lab;
 pub mod lang;
 pub mod modules;
 pub mod remote;
+pub mod report;
 pub mod results;
 pub mod secret;
 pub mod ui;
