@@ -49,7 +49,7 @@ pub fn make(dir: &Path, out: Option<&Path>) -> Result<Made, Diagnostics> {
     let (runs, mut faults) = read::read(dir, &out)?;
     let set = group::group(runs);
     if set.scenarios.is_empty() {
-        let none = Diagnostic::error(format!("there is no request to report on in {}", dir.display()));
+        let none = Diagnostic::error(format!("no request in {} was answered", dir.display()));
         faults.push(none.help("a results directory holds TESTBED/RUN/samples.csv with a row for each request"));
         return Err(faults);
     }

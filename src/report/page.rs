@@ -16,6 +16,7 @@ use crate::report::figure::Figures;
 use crate::report::group::Scenario;
 use crate::report::group::Set;
 use crate::report::table::Table;
+use crate::report::table::escape;
 use crate::report::tables;
 use crate::report::verdict;
 use crate::report::words::count;
@@ -135,11 +136,13 @@ impl View {
 
     /// The same as on the page, with links to the pictures.
     fn markdown(&self) -> String {
-        let list = |texts: &[String]| texts.iter().map(|text| format!("- {text}\n")).collect::<String>();
-        let picture = |one: &Picture| format!("![{}](figures/{}.svg)\n\n{}\n\n", one.title, one.name, one.caption);
+        let list = |texts: &[String]| texts.iter().map(|text| format!("- {}\n", escape(text))).collect::<String>();
+        let picture = |one: &Picture| {
+            format!("![{}](figures/{}.svg)\n\n{}\n\n", escape(&one.title), one.name, escape(&one.caption))
+        };
         let pictures = |all: &[Picture]| all.iter().map(picture).collect::<String>();
         let mut out = format!("# {}\n\n{}\n\n", self.title, self.about);
-        out += &self.warnings.iter().map(|text| format!("**{text}**\n\n")).collect::<String>();
+        out += &self.warnings.iter().map(|text| format!("**{}**\n\n", escape(text))).collect::<String>();
         if !self.headlines.is_empty() {
             out += &(list(&self.headlines) + "\n");
         }
@@ -149,8 +152,9 @@ impl View {
         out += &self.response.as_ref().map(Table::markdown).unwrap_or_default();
         out += &format!("## Figures\n\n{}", pictures(&self.together));
         for section in &self.scenarios {
-            out += &format!("## {}\n\n", section.title);
-            out += &section.invalid.iter().map(|why| format!("**Not valid: {why}.**\n\n")).collect::<String>();
+            out += &format!("## {}\n\n", escape(&section.title));
+            out +=
+                &section.invalid.iter().map(|why| format!("**Not valid: {}.**\n\n", escape(why))).collect::<String>();
             out += &pictures(&section.figures);
         }
         out += &(self.responders.markdown() + &self.runs.markdown());

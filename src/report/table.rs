@@ -52,7 +52,7 @@ impl Table {
 
     pub(super) fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut out = format!("### {}\n\n", self.title);
+        let mut out = format!("### {}\n\n", escape(&self.title));
         out += &line(self.head.iter().map(|column| escape(&column.name)).collect());
         let rule = |column: &Column| if column.align == Align::Right { "---:" } else { "---" };
         out += &format!("|{}|\n", self.head.iter().map(rule).collect::<Vec<_>>().join("|"));
@@ -103,8 +103,8 @@ fn columns(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// What would be markup is text. Line ends would end the row.
-fn escape(text: &str) -> String {
+/// What would be markup in Markdown is text. Line ends would end the row.
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::new();
     for one in text.chars() {
         match one {

@@ -21,32 +21,32 @@ use tbctl::results::sample;
 use tbctl::results::sample::Sample;
 
 /// Random enough for made-up times.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         f64::from(u32::try_from(self.0 >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
     /// Around 0, about as wide as 1.
-    pub fn bell(&mut self) -> f64 {
+    pub(crate) fn bell(&mut self) -> f64 {
         (0..12).map(|_| self.fraction()).sum::<f64>() - 6.0
     }
 }
 
 /// One of the scenarios of the thesis.
-pub struct Made {
-    pub key: &'static str,
-    pub title: &'static str,
+pub(crate) struct Made {
+    pub(crate) key: &'static str,
+    pub(crate) title: &'static str,
     /// Milliseconds a request takes without the way to who answers.
-    pub base: f64,
+    pub(crate) base: f64,
     /// Who answers, from which region, and how many milliseconds the way takes.
-    pub replicas: [(&'static str, &'static str, f64); 3],
-    pub tunnel: bool,
+    pub(crate) replicas: [(&'static str, &'static str, f64); 3],
+    pub(crate) tunnel: bool,
 }
 
-pub const SCENARIOS: [Made; 4] = [
+pub(crate) const SCENARIOS: [Made; 4] = [
     Made {
         key: "1",
         title: "Scenario 1: one network, no VPN",
@@ -78,7 +78,7 @@ pub const SCENARIOS: [Made; 4] = [
 ];
 
 /// Times with slow drifts, so that neighbours are alike, and a tail.
-pub fn samples(made: &Made, n: u64, dice: &mut Dice) -> Vec<Sample> {
+pub(crate) fn samples(made: &Made, n: u64, dice: &mut Dice) -> Vec<Sample> {
     let (mut now, mut busy) = (0.0, 0.0);
     let mut all = Vec::new();
     for number in 1..=n {
@@ -110,7 +110,7 @@ fn round(ms: f64) -> f64 {
 }
 
 /// All that can be said about a run.
-pub fn record(made: &Made, run: &str, n: u64) -> Record {
+pub(crate) fn record(made: &Made, run: &str, n: u64) -> Record {
     let place = |name: &str| made.replicas.iter().find(|replica| replica.0 == name).map_or("karlskrona", |one| one.1);
     let names = ["client", "node-1", "node-2", "node-3", "node-4"];
     let host = |(at, name): (usize, &&str)| {
@@ -193,7 +193,7 @@ fn trips(made: &Made, names: &[&str], later: f64) -> Vec<RoundTrip> {
 }
 
 /// Writes one run.
-pub fn write(dir: &Path, record: &Record, samples: &[Sample]) {
+pub(crate) fn write(dir: &Path, record: &Record, samples: &[Sample]) {
     let run = dir.join(&record.testbed).join(&record.run);
     fs::create_dir_all(&run).unwrap();
     fs::write(run.join("environment.json"), serde_json::to_string_pretty(record).unwrap() + "\n").unwrap();
@@ -201,7 +201,7 @@ pub fn write(dir: &Path, record: &Record, samples: &[Sample]) {
 }
 
 /// All scenarios, so many runs of each.
-pub fn all(dir: &Path, runs: u64, n: u64) {
+pub(crate) fn all(dir: &Path, runs: u64, n: u64) {
     for (at, made) in SCENARIOS.iter().enumerate() {
         for run in 0..runs {
             let mut dice = Dice(1 + run * 100 + u64::try_from(at).unwrap());

@@ -69,7 +69,7 @@ fn draw(sheet: &Sheet, scenarios: &[Scenario]) -> Result<()> {
             Width::Wide => format!("{} ms  ({})", average(one.summary.mean), interval(one.interval)),
             Width::Narrow => format!("{} ms", average(one.summary.mean)),
         };
-        let known = thesis::of(&one.key).map(|known| format!("   ◇ thesis {}", known.mean)).unwrap_or_default();
+        let known = thesis::of(&one.key).map(|known| format!("   ◇ thesis {} ms", known.mean)).unwrap_or_default();
         sheet.text((beyond, words), Anchor::Left, &(value + &known))?;
     }
     Ok(())

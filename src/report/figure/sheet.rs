@@ -286,7 +286,8 @@ impl<'a> Sheet<'a> {
         let area = areas.get(number).unwrap_or(&self.root);
         let unnamed = if x.name.is_empty() { self.line_height() / 2 } else { 0 };
         let mut chart = ChartBuilder::on(area)
-            .margin_top(top + self.line_height() / 2)
+            .margin_top(top + self.line_height() * 7 / 10)
+            .margin_left(self.units(3))
             .margin_right(self.units(26))
             .x_label_area_size(self.line_height() * 2 + self.units(12) - unnamed)
             .y_label_area_size(left)
