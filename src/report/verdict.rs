@@ -63,24 +63,26 @@ pub(super) fn table(set: &Set, differences: &[Difference]) -> Table {
 }
 
 fn order(scenarios: &[Scenario]) -> Option<(Word, String)> {
-    let means: Vec<(&str, f64)> = ["1", "2", "3"]
-        .iter()
-        .filter_map(|key| scenarios.iter().find(|one| one.key == *key))
-        .map(|one| (one.key.as_str(), one.summary.mean))
-        .collect();
+    let of = |key: &&str| scenarios.iter().find(|one| one.key == *key);
+    let three: Vec<&Scenario> = ["1", "2", "3"].iter().filter_map(of).collect();
+    let means: Vec<(&str, f64)> = three.iter().map(|one| (one.key.as_str(), one.summary.mean)).collect();
     let why = means.iter().map(|(key, mean)| format!("{key}: {} ms", average(*mean))).collect::<Vec<_>>().join(", ");
     match means.len() {
         0 => None,
         1 | 2 => Some((Word::Open, format!("not all three were measured ({why})"))),
+        _ if three.iter().any(|one| !one.invalid.is_empty()) => {
+            Some((Word::Open, format!("not all are valid ({why})")))
+        }
         _ => Some((Word::of(means.is_sorted_by(|one, next| one.1 < next.1)), why)),
     }
 }
 
 fn tunnel(differences: &[Difference]) -> Option<(Word, String)> {
     if let Some(own) = differences.iter().find(|one| one.of.key == "2" && one.to.key == "control") {
+        let valid = own.of.invalid.is_empty() && own.to.invalid.is_empty();
         let word = match own.is_clear() {
-            Some(true) => Word::of(own.value > 0.0),
-            Some(false) | None => Word::Open,
+            Some(true) if valid => Word::of(own.value > 0.0),
+            _ => Word::Open,
         };
         return Some((word, own.sentence()));
     }
@@ -130,7 +132,10 @@ fn steady(set: &Set) -> (Word, String) {
     let mut worst: Option<(f64, String)> = None;
     for one in &set.scenarios {
         for run in &one.runs {
-            let Some((first, second)) = stats::halves(&run.times()) else { continue };
+            let times = run.times();
+            let Some((first, second)) = stats::halves(&times).filter(|_| times.len() >= bootstrap::LEAST) else {
+                continue;
+            };
             let apart = if first > 0.0 { (second - first).abs() / first } else { 0.0 };
             if worst.as_ref().is_none_or(|(most, _)| apart > *most) {
                 let text = format!(
@@ -242,4 +247,101 @@ pub(super) fn definitions() -> Vec<String> {
          the networks of scenario 2 and no tunnels, so scenario 2 − control is WireGuard's own cost."
             .into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::compare;
+    use crate::report::group;
+    use crate::report::read::Run;
+    use crate::results::record::Link;
+    use crate::results::record::PathProof;
+    use crate::results::record::Record;
+    use crate::results::record::Settings;
+    use crate::results::sample::Sample;
+
+    /// A run of a scenario whose times go up and down around a middle.
+    fn run(scenario: &str, middle: f64, change: impl FnOnce(&mut Run, &mut Record)) -> Run {
+        let time = |at: u32| middle + f64::from(at * 7 % 10) / 100.0;
+        let samples = (0..200).map(|at| Sample { total_ms: time(at), status: 200, ..Sample::default() });
+        let mut run = Run { testbed: scenario.into(), name: "r".into(), samples: samples.collect(), ..Run::default() };
+        let mut record = Record { scenario: scenario.into(), ..Record::default() };
+        change(&mut run, &mut record);
+        run.record = Some(record);
+        run
+    }
+
+    fn plain(scenario: &str, middle: f64) -> Run {
+        run(scenario, middle, |_, _| ())
+    }
+
+    /// The word of a claim, and a part of what it is said by.
+    #[track_caller]
+    fn check(runs: Vec<Run>, claim: &str, word: &str, why: &str) {
+        let set = group::group(runs);
+        let table = table(&set, &compare::differences(&set.scenarios));
+        let row = table.rows.iter().find(|row| row[0].starts_with(claim)).unwrap();
+        assert!(row[1].ends_with(word), "{row:?}");
+        assert!(row[2].contains(why), "{row:?}");
+    }
+
+    #[test]
+    fn averages_are_in_order_or_not() {
+        let claim = "Averages are ordered";
+        check(vec![plain("1", 2.0), plain("2", 2.3), plain("3", 15.0)], claim, "yes", "1: 2.0450 ms, 2: 2.3450 ms");
+        check(vec![plain("1", 2.5), plain("2", 2.3), plain("3", 15.0)], claim, "no", "1: 2.5450 ms");
+        check(vec![plain("1", 2.0), plain("3", 15.0)], claim, "open", "not all three were measured");
+        let invalid = run("3", 15.0, |run, _| run.invalid.push("no proof".into()));
+        check(vec![plain("1", 2.0), plain("2", 2.3), invalid], claim, "open", "not all are valid");
+    }
+
+    #[test]
+    fn the_tunnels_cost_needs_a_control() {
+        let claim = "The tunnel costs time";
+        check(
+            vec![plain("2", 2.3), plain("control", 2.1)],
+            claim,
+            "yes",
+            "Scenario 2 takes 0.200 ms more than Control",
+        );
+        check(vec![plain("2", 2.1), plain("control", 2.3)], claim, "no", "9 % less");
+        check(vec![plain("2", 2.1), plain("control", 2.1)], claim, "open", "cannot be told apart");
+        check(vec![plain("2", 2.3), plain("1", 2.0)], claim, "open", "changes the networks as well");
+    }
+
+    #[test]
+    fn what_is_not_proven_steady_or_independent_is_said() {
+        let proof = |valid| {
+            Some(PathProof { interface: "wg0".into(), bytes_over_tunnel: 1, bytes_of_requests: 1, valid, why: None })
+        };
+        let proven = "The path is proven";
+        check(vec![plain("1", 2.0)], proven, "open", "no record has counters of a tunnel");
+        check(vec![run("2", 2.0, |_, record| record.path = proof(true))], proven, "yes", "in Scenario 2");
+        check(vec![run("2", 2.0, |_, record| record.path = proof(false))], proven, "no", "do not account");
+        let drift = run("1", 2.0, |run, _| run.samples.iter_mut().skip(100).for_each(|sample| sample.total_ms += 1.0));
+        check(vec![drift], "The system was steady", "no", "in the first half");
+        check(vec![plain("1", 2.0)], "The system was steady", "yes", "(0.00 %)");
+        let link = |source: &str| {
+            let between = ["a".to_string(), "b".to_string()];
+            let source = Some(source.to_string());
+            vec![Link { between, rtt_ms: None, jitter_ms: None, loss_percent: None, rate_mbit: None, source }]
+        };
+        let free = "The result does not depend";
+        check(vec![run("3", 2.0, |_, record| record.links = link("Table 6.3 of the Thesis"))], free, "no", "circular");
+        check(vec![run("3", 2.0, |_, record| record.links = link("a provider"))], free, "yes", "no delay names");
+    }
+
+    #[test]
+    fn the_method_says_what_a_closed_loop_hides() {
+        let method = |pace| {
+            let settings =
+                Settings { url: String::new(), requests: 200, warm_up: 7, connection: Connection::New, pace };
+            let set = group::group(vec![run("1", 2.0, |_, record| record.settings = Some(settings))]);
+            method(&set).join("\n")
+        };
+        let closed = method(Pace::Closed);
+        assert!(closed.contains("(coordinated omission)") && closed.contains("7 requests before"), "{closed}");
+        assert!(method(Pace::Open { rate_per_second: 50.0 }).contains("50 requests are due each second"));
+    }
 }

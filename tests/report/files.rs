@@ -110,6 +110,12 @@ fn no_word_is_cut_or_covered_by_another() {
     for svg in all {
         legible(&svg);
     }
+    let odd = tempfile::tempdir().unwrap();
+    made::odd(odd.path());
+    assert!(report(odd.path(), &["."]).status.success());
+    for svg in drawings(&fs::read_to_string(odd.path().join("report/index.html")).unwrap()) {
+        legible(&svg);
+    }
 }
 
 #[test]

@@ -209,3 +209,50 @@ pub(crate) fn all(dir: &Path, runs: u64, n: u64) {
         }
     }
 }
+
+/// What is unusual: an open loop with stalls, errors, a path that is not proven, delays from the thesis, one long name.
+pub(crate) fn odd(dir: &Path) {
+    let mut dice = Dice(9);
+    let n = 3000;
+    let mut open = record(&SCENARIOS[0], "open", n);
+    if let Some(settings) = &mut open.settings {
+        settings.pace = Pace::Open { rate_per_second: 300.0 };
+    }
+    let mut late = 0.0_f64;
+    let mut samples = samples(&SCENARIOS[0], n, &mut dice);
+    for (sample, due) in samples.iter_mut().zip(0_u32..) {
+        sample.intended_ms = f64::from(due) * 10.0 / 3.0;
+        late = late.max(sample.intended_ms);
+        sample.start_ms = late;
+        if due % 700 == 350 {
+            sample.total_ms = 180.0;
+        }
+        late += sample.total_ms;
+    }
+    write(dir, &open, &samples);
+
+    let mut failing = self::samples(&SCENARIOS[1], n, &mut dice);
+    for sample in failing.iter_mut().skip(1800).take(40) {
+        (sample.status, sample.error, sample.total_ms) = (0, "connection refused".into(), 0.9);
+    }
+    write(dir, &record(&SCENARIOS[1], "failing", n), &failing);
+
+    let mut unproven = record(&SCENARIOS[2], "unproven", n);
+    unproven.path = unproven.path.map(|path| PathProof {
+        bytes_over_tunnel: 1200,
+        valid: false,
+        why: Some("1200 bytes went over wg0, and the requests alone have 5120000".into()),
+        ..path
+    });
+    unproven.links.iter_mut().for_each(|link| link.source = Some("derived from table 6.3 of the thesis".into()));
+    write(dir, &unproven, &self::samples(&SCENARIOS[2], n, &mut dice));
+
+    let mut long = record(&SCENARIOS[3], "a", n);
+    long.testbed = "somewhere".into();
+    long.scenario = "a testbed with quite a long name, made by someone else".into();
+    long.title = "A testbed with quite a long title, too".into();
+    long.hosts.clear();
+    write(dir, &long, &self::samples(&SCENARIOS[3], n, &mut dice));
+    let few = Record { testbed: "few".into(), run: "a".into(), scenario: "few".into(), ..Record::default() };
+    write(dir, &few, &self::samples(&SCENARIOS[3], 2, &mut dice));
+}

@@ -50,3 +50,12 @@ fn small_results() {
     again.started = "2026-03-02T10:00:00Z".into();
     made::write(&dir, &again, &made::samples(&made::SCENARIOS[1], 40, &mut made::Dice(50)));
 }
+
+/// Not a test: results with everything that is unusual, to look at.
+#[test]
+#[ignore = "for looking at the page"]
+fn odd_results_to_be_looked_at() {
+    let dir = root().join("target/report-odd");
+    let _ = fs::remove_dir_all(&dir);
+    made::odd(&dir);
+}

@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::report::figure::Figure;
 use crate::report::figure::axis::Axis;
 use crate::report::figure::sheet;
-use crate::report::figure::sheet::Anchor;
 use crate::report::figure::sheet::Sheet;
 use crate::report::figure::sheet::Width;
 use crate::report::figure::style;
@@ -62,15 +61,13 @@ fn draw(sheet: &Sheet, scenarios: &[Scenario]) -> Result<()> {
         if let Some(known) = published(one) {
             sheet.marker((chart.at(known, 0.0).0, lower), Marker::Diamond, INK)?;
         }
-        let name = one.marked();
-        sheet.bold((left + sheet.units(6), words), Anchor::Left, &name)?;
-        let beyond = left + sheet.units(16) + sheet.text_width(&name) * 23 / 20;
-        let value = match sheet.width {
-            Width::Wide => format!("{} ms  ({})", average(one.summary.mean), interval(one.interval)),
-            Width::Narrow => format!("{} ms", average(one.summary.mean)),
-        };
+        let value = format!("{} ms", average(one.summary.mean));
         let known = thesis::of(&one.key).map(|known| format!("   ◇ thesis {} ms", known.mean)).unwrap_or_default();
-        sheet.text((beyond, words), Anchor::Left, &(value + &known))?;
+        let sure = one.interval.map(|known| format!("   ({})", interval(Some(known)))).unwrap_or_default();
+        let whole = format!("{value}{sure}{known}");
+        let (_, _, edge, _) = chart.frame();
+        let choice = [whole, format!("{value}{known}"), value];
+        sheet.row((left + sheet.units(6), words), edge, &one.marked(), &choice)?;
     }
     Ok(())
 }

@@ -46,9 +46,15 @@ impl Axis {
         let (from, to) = (low.log10() - 0.02, high.log10() + 0.02);
         let pad = if to - from < 0.1 { 0.1 } else { 0.0 };
         let (from, to) = (from - pad, to + pad);
-        let within = |steps: &[f64]| ticks(from, to, steps);
+        // None right in the corner, where the other axis has its first one.
+        let within = |steps: &[f64]| ticks(from + (to - from) * 0.04, to, steps);
+        let decades = || {
+            let all = within(&[1.0]);
+            let step = all.len().div_ceil(most.max(1)).max(1);
+            all.into_iter().step_by(step).collect()
+        };
         let found = STEPS.iter().map(|steps| within(steps)).find(|ticks| ticks.len() <= most);
-        Axis { low: from, high: to, ticks: found.unwrap_or_default(), name: name.into() }
+        Axis { low: from, high: to, ticks: found.unwrap_or_else(decades), name: name.into() }
     }
 }
 
@@ -115,9 +121,10 @@ mod tests {
         check(&Axis::linear("", 0.0, 0.31, 4), "0.0 0.1 0.2 0.3");
         check(&Axis::linear("", 0.0, 10_000.0, 5), "0 2000 4000 6000 8000 10000");
         check(&Axis::linear("", 2.0, 2.0, 2), "2.0 2.5 3.0");
-        check(&Axis::log("", 1.1, 81.6, 8), "2 5 10 20 50");
+        check(&Axis::log("", 1.1, 81.6, 8), "2 3 5 10 20 30 50");
+        check(&Axis::log("", 1.1, 81.6, 5), "2 5 10 20 50");
         check(&Axis::log("", 1.1, 3.0, 8), "2 3");
         check(&Axis::log("", 0.5, 0.5, 8), "0.4 0.5 0.6");
-        check(&Axis::log("", 0.0, 604_800_000.0, 8), "");
+        check(&Axis::log("", 0.0, 604_800_000.0, 8), "0.01 1 100 10000 1000000 100000000");
     }
 }

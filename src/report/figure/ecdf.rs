@@ -69,7 +69,8 @@ fn draw(sheet: &Sheet, scenarios: &[Scenario]) -> Result<()> {
 fn names(sheet: &Sheet, chart: &Chart, scenarios: &[Scenario], lines: &[Vec<At>]) -> Result<()> {
     let mut taken = Vec::new();
     for (at, one) in scenarios.iter().enumerate() {
-        let text = one.marked();
+        let (left, _, right, _) = chart.frame();
+        let text = sheet.cut(&one.marked(), (right - left) / 3);
         let label = place(sheet, chart, &text, at, lines, &taken);
         sheet.fill((label.left, label.top), (label.right, label.bottom), WHITE)?;
         let middle = (label.left, i32::midpoint(label.top, label.bottom));
@@ -81,11 +82,12 @@ fn names(sheet: &Sheet, chart: &Chart, scenarios: &[Scenario], lines: &[Vec<At>]
 
 /// All names with a piece of their lines, in the corner with the fewest lines.
 fn legend(sheet: &Sheet, chart: &Chart, scenarios: &[Scenario], lines: &[Vec<At>]) -> Result<()> {
-    let names: Vec<String> = scenarios.iter().map(Scenario::marked).collect();
-    let (sample, gap, row) = (sheet.units(44), sheet.units(6), sheet.line_height());
-    let width = names.iter().map(|name| sheet.text_width(name)).max().unwrap_or(0) * 23 / 20 + sample + 3 * gap;
-    let height = row * i32::try_from(names.len()).unwrap_or(1) + gap;
     let (left, top, right, bottom) = chart.frame();
+    let (sample, gap, row) = (sheet.units(44), sheet.units(6), sheet.line_height());
+    let room = (right - left) * 3 / 4 - sample;
+    let names: Vec<String> = scenarios.iter().map(|one| sheet.cut(&one.marked(), room)).collect();
+    let width = names.iter().map(|name| sheet.bold_width(name)).max().unwrap_or(0) + sample + 3 * gap;
+    let height = row * i32::try_from(names.len()).unwrap_or(1) + gap;
     let corners = [(right - width, bottom - height - gap), (left + gap, top + gap), (right - width, top + gap)];
     let label = |(left, top): At| Label { left, top, right: left + width, bottom: top + height };
     let crossed = |label: &Label| lines.iter().map(|line| label.crossed(line)).sum::<usize>();
@@ -152,7 +154,7 @@ impl Label {
 
 /// A place for a line's name: beside it, where the fewest other things are.
 fn place(sheet: &Sheet, chart: &Chart, text: &str, at: usize, lines: &[Vec<At>], taken: &[Label]) -> Label {
-    let (width, height) = (sheet.text_width(text) * 23 / 20, sheet.line_height());
+    let (width, height) = (sheet.bold_width(text), sheet.line_height());
     let frame = chart.frame();
     let gap = sheet.units(8);
     let mut best: Option<(usize, Label)> = None;

@@ -163,8 +163,9 @@ pub(super) fn together(scenarios: &[Scenario]) -> Result<Figure> {
             let (x, y) = axes(sheet, bins, last);
             let chart = sheet.panel(&x, &y, (at, scenarios.len()), (widest, sheet.line_height()))?;
             bars(sheet, &chart, bins, at)?;
-            let (_, top, right, _) = chart.frame();
-            sheet.bold((right, top - sheet.line_height() * 3 / 5), Anchor::Right, &one.marked())?;
+            let (left, top, right, _) = chart.frame();
+            let name = sheet.cut(&one.marked(), right - left);
+            sheet.bold((right, top - sheet.line_height() * 3 / 5), Anchor::Right, &name)?;
         }
         Ok(())
     })

@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::report::figure::Figure;
 use crate::report::figure::axis::Axis;
 use crate::report::figure::sheet;
-use crate::report::figure::sheet::Anchor;
 use crate::report::figure::sheet::Sheet;
 use crate::report::figure::sheet::Width;
 use crate::report::figure::style;
@@ -85,14 +84,10 @@ fn draw(sheet: &Sheet, rows: &[Row], at: usize) -> Result<()> {
         let (low, high) = (chart.at(row.low, 0.0).0, chart.at(row.high, 0.0).0);
         sheet.whisker(low, high, i32::midpoint(from, to), sheet.units(5))?;
         let words = top + sheet.line_height() * 4 / 5;
-        let name = console::truncate_str(&row.name, if sheet.width.is_narrow() { 16 } else { 40 }, "…").into_owned();
-        sheet.bold((left + sheet.units(6), words), Anchor::Left, &name)?;
-        let beyond = left + sheet.units(16) + sheet.text_width(&name) * 23 / 20;
-        let text = match sheet.width {
-            Width::Wide => format!("{} ms   {} requests ({})", average(row.mean), row.n, row.share),
-            Width::Narrow => format!("{} ms, {}×", average(row.mean), row.n),
-        };
-        sheet.text((beyond, words), Anchor::Left, &text)?;
+        let (value, n) = (format!("{} ms", average(row.mean)), row.n);
+        let choice = [format!("{value}   {n} requests ({})", row.share), format!("{value}, {n}×"), value];
+        let (_, _, edge, _) = chart.frame();
+        sheet.row((left + sheet.units(6), words), edge, &row.name, &choice)?;
     }
     Ok(())
 }

@@ -77,8 +77,9 @@ pub(super) fn together(scenarios: &[Scenario]) -> Result<Figure> {
             let (x, y) = axes(sheet, longest, (least, most), at + 1 == scenarios.len(), 5);
             let chart = sheet.panel(&x, &y, (at, scenarios.len()), (sheet.left(&y), sheet.line_height()))?;
             dots(sheet, &chart, one, at)?;
-            let (_, top, right, _) = chart.frame();
-            sheet.bold((right, top - sheet.line_height() * 3 / 5), Anchor::Right, &one.marked())?;
+            let (left, top, right, _) = chart.frame();
+            let name = sheet.cut(&one.marked(), right - left);
+            sheet.bold((right, top - sheet.line_height() * 3 / 5), Anchor::Right, &name)?;
         }
         Ok(())
     })
@@ -106,7 +107,7 @@ fn dots(sheet: &Sheet, chart: &Chart, one: &Scenario, at: usize) -> Result<()> {
     for (number, sample) in samples.iter().enumerate() {
         let (x, y) = chart.at(number as f64 + 1.0, axis::log(sample.total_ms));
         match sample.failed() {
-            true => errors.push((x, top)),
+            true => errors.push((x, top + sheet.units(6))),
             false => {
                 cells.entry(x / DOT).or_default().insert(y / DOT);
             }

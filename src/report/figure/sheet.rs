@@ -171,6 +171,33 @@ impl<'a> Sheet<'a> {
         size.map_or(0, |(width, _)| i32::try_from(width).unwrap_or(i32::MAX))
     }
 
+    /// How wide a text in bold will be: a little wider.
+    pub(super) fn bold_width(&self, text: &str) -> i32 {
+        self.text_width(text) * 23 / 20
+    }
+
+    /// As much of a text as fits in bold.
+    pub(super) fn cut(&self, text: &str, room: i32) -> String {
+        let cut = |columns: usize| console::truncate_str(text, columns, "…").into_owned();
+        let all = console::measure_text_width(text);
+        (4..=all).rev().map(cut).find(|text| self.bold_width(text) <= room).unwrap_or_else(|| cut(4))
+    }
+
+    /// A row of words from the left: a name in bold, and the longest of what else there is to say that fits beside it.
+    /// The name is cut where not even the shortest does.
+    pub(super) fn row(&self, at: At, right: i32, name: &str, more: &[String]) -> Result<()> {
+        let gap = self.units(10);
+        let least = more.iter().map(|text| self.text_width(text)).min().unwrap_or(0);
+        let name = self.cut(name, right - at.0 - gap - least);
+        self.bold(at, Anchor::Left, &name)?;
+        let beyond = at.0 + self.bold_width(&name) + gap;
+        let fits = |text: &&String| beyond + self.text_width(text) <= right;
+        match more.iter().filter(fits).max_by_key(|text| self.text_width(text)) {
+            Some(text) => self.text((beyond, at.1), Anchor::Left, text),
+            None => Ok(()),
+        }
+    }
+
     /// Text with its middle at the height given.
     pub(super) fn text(&self, at: At, anchor: Anchor, text: &str) -> Result<()> {
         self.letters(at, anchor, text, INK, FontStyle::Normal)
@@ -268,7 +295,7 @@ impl<'a> Sheet<'a> {
     /// What an axis on the left needs for its name and its labels.
     pub(super) fn left(&self, y: &Axis) -> i32 {
         match y.ticks.iter().map(|(_, label)| self.text_width(label)).max() {
-            Some(widest) => widest + self.line_height() + self.units(16),
+            Some(widest) => widest + self.line_height() + self.units(18),
             // Half a label of the axis below.
             None => self.units(14),
         }
@@ -289,7 +316,7 @@ impl<'a> Sheet<'a> {
             .margin_top(top + self.line_height() * 7 / 10)
             .margin_left(self.units(3))
             .margin_right(self.units(26))
-            .x_label_area_size(self.line_height() * 2 + self.units(12) - unnamed)
+            .x_label_area_size(self.line_height() * 2 + self.units(14) - unnamed)
             .y_label_area_size(left)
             .build_cartesian_2d(x.clone(), y.clone())?;
         let letters = self.style(INK, FontStyle::Normal);
@@ -298,7 +325,7 @@ impl<'a> Sheet<'a> {
             .axis_style(GREY.stroke_width(2))
             .bold_line_style(FAINT.stroke_width(1))
             .light_line_style(FAINT.stroke_width(0))
-            .set_all_tick_mark_size(self.units(4))
+            .set_all_tick_mark_size(self.units(6))
             .label_style(letters.clone())
             .axis_desc_style(letters)
             .x_desc(x.name.clone())
