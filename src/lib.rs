@@ -38,6 +38,7 @@
 //! - A failed task is data ([`event::Outcome`]), never an `Err`. Faults of the user's text are [`diag::Diagnostic`]s, many at
 //!   once, each with its place.
 //! - The lab only makes hosts; the engine does not know that it exists.
+//! - A measurement ends in files ([`results`]). [`report`] reads those and nothing else, so it also reads those of others.
 
 pub mod change;
 pub mod cli;
