@@ -21,10 +21,10 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `ui`, `lab` |
+//! | 5 | `ui`, `lab`, `report` |
 //! | 4 | `engine` |
 //! | 3 | `graph`, `journal`, `remote` |
-//! | 2 | `modules`, `event` |
+//! | 2 | `modules`, `event`, `results` |
 //! | 1 | `lang`, `change` |
 //! | 0 | `diag`, `secret` |
 //!
@@ -38,6 +38,7 @@
 //! - A failed task is data ([`event::Outcome`]), never an `Err`. Faults of the user's text are [`diag::Diagnostic`]s, many at
 //!   once, each with its place.
 //! - The lab only makes hosts; the engine does not know that it exists.
+//! - A measurement ends in files ([`results`]). [`report`] reads those and nothing else, so it also reads those of others.
 
 pub mod change;
 pub mod cli;
@@ -50,5 +51,7 @@ pub mod lab;
 pub mod lang;
 pub mod modules;
 pub mod remote;
+pub mod report;
+pub mod results;
 pub mod secret;
 pub mod ui;

@@ -10,6 +10,9 @@ need wg wireguard-tools
 need busybox busybox
 need dash dash
 need tmux tmux
+need python3 python3
+# numpy, which the statistics are checked against, is installed into an environment of its own.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
 	echo "installing:$missing" >&2
 	if [ "$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 const FLOORS: &[&[&str]] = &[
     &["diag", "secret"],
     &["lang", "change"],
-    &["modules", "event"],
+    &["modules", "event", "results"],
     &["graph", "journal", "remote"],
     &["engine"],
-    &["ui", "lab"],
+    &["ui", "lab", "bench", "report"],
     &["cli"],
 ];
 

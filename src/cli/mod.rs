@@ -18,6 +18,7 @@ mod lab;
 mod load;
 mod plan;
 mod reach;
+mod report;
 mod run;
 mod show;
 mod ssh_args;
@@ -69,6 +70,7 @@ enum Command {
     Exec(exec::Args),
     Doc(doc::Args),
     Lab(lab::Args),
+    Report(report::Args),
 }
 
 /// The whole program.
@@ -95,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::run(&console, &pause, args),
         Command::Doc(args) => doc::run(&console, args),
         Command::Lab(args) => lab::run(&console, args),
+        Command::Report(args) => report::run(&console, args),
     };
     console.end(done)
 }
