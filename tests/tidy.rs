@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// Words and who may use them.
 const ONLY: &[(&str, &[&str])] = &[
-    ("tokio::", &["remote", "engine/drive", "engine/destroy", "lab", "cli"]),
+    ("tokio::", &["remote", "engine/drive", "engine/destroy", "engine/prune", "engine/survey", "lab", "cli"]),
     ("println!", &["cli", "ui"]),
     ("todo!", &[]),
     ("dbg!", &[]),

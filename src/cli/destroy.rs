@@ -3,34 +3,24 @@
 //! What is to be done comes from the hosts' own journals; it is shown, and asked about, before anything happens.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use crate::cli::args::Connection;
 use crate::cli::args::Running;
-use crate::cli::args::Sources;
-use crate::cli::ask::Person;
 use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::console::INTERRUPTED;
-use crate::cli::console::Stop;
 use crate::cli::console::WRONG;
-use crate::cli::load;
-use crate::cli::load::Playbooks;
-use crate::cli::reach;
+use crate::cli::crowd::Crowd;
+use crate::cli::crowd::Whom;
+use crate::cli::met;
 use crate::cli::run;
-use crate::cli::run::Crew;
 use crate::cli::show;
-use crate::diag::Diagnostic;
-use crate::diag::Diagnostics;
-use crate::diag::Span;
 use crate::engine::destroy;
-use crate::engine::destroy::Memory;
-use crate::engine::destroy::Survey;
+use crate::engine::survey;
+use crate::engine::survey::Memory;
+use crate::engine::survey::Survey;
+use crate::engine::survey::nothing;
 use crate::event::What;
-use crate::lang::pattern;
-use crate::lang::project::Project;
-use crate::remote::Ask;
-use crate::remote::host::Worker;
 use crate::ui::live::Pause;
 use crate::ui::look;
 use crate::ui::look::count;
@@ -40,21 +30,8 @@ use crate::ui::look::labelled;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The inventory; playbooks are not needed
-    #[arg(value_name = "INVENTORY")]
-    files: Vec<String>,
-
-    /// The same, as Ansible writes it; may be repeated
-    #[arg(short, long, value_name = "INVENTORY")]
-    inventory: Vec<String>,
-
-    /// Variables: k=v, YAML or JSON, @file; may be repeated
-    #[arg(short, long, value_name = "VARS")]
-    extra_vars: Vec<String>,
-
-    /// Only these hosts: patterns
-    #[arg(short, long, value_name = "PATTERN")]
-    limit: Option<String>,
+    #[command(flatten)]
+    whom: Whom,
 
     /// Do not ask
     #[arg(short, long)]
@@ -78,51 +55,16 @@ Examples:
   tbctl destroy hosts.yml --force      Even what was changed by hand since";
 
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
-    let sources = Sources {
-        files: args.files.clone(),
-        inventory: args.inventory.clone(),
-        extra_vars: args.extra_vars.clone(),
-        limit: args.limit.clone(),
-    };
-    let loaded = load::load(console, &sources, Some(&args.connection), Playbooks::None)?;
-    let project = Arc::new(loaded.project);
-    let hosts = hosts(console, &project, args.limit.as_deref())?;
-    let ways = reach::ways(console, &project, &loaded.templates)?;
-    let settings = reach::settings(console, &project.config, &args.connection)?;
-    let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
-    let testbed = project.inventory.testbed.clone();
-    let password = run::password(&project.config, &*ask)?;
-    let crew =
-        Crew { settings, ask: ask.clone(), testbed: testbed.clone(), run: run::run_id(), journals: true, password };
-    let workers = crew.workers(&hosts, &ways)?;
-    run::wait(give_back(console, pause, args, workers, testbed, ask))?
+    let crowd = Crowd::gather(console, pause, &args.whom, &args.connection)?;
+    run::wait(give_back(console, pause, args, crowd))?
 }
 
-/// The hosts of the limit; without one, all.
-fn hosts(console: &Console, project: &Project, limit: Option<&str>) -> Result<Vec<String>, Stop> {
-    let mut faults = Diagnostics::default();
-    let all = limit.unwrap_or("all");
-    let parts = pattern::split(all, &Span::synthetic("--limit", all));
-    let hosts = pattern::hosts(&parts, &project.inventory, &mut faults);
-    if hosts.is_empty() && !faults.has_errors() {
-        faults.push(Diagnostic::error("the inventory has no hosts"));
-    }
-    load::settle(console, faults)?;
-    Ok(hosts)
-}
-
-async fn give_back(
-    console: &Console,
-    pause: &Pause,
-    args: &Args,
-    workers: Vec<Worker>,
-    testbed: String,
-    ask: Arc<dyn Ask>,
-) -> Done {
+async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) -> Done {
+    let Crowd { testbed, workers, ask } = crowd;
     let mut interrupts = run::interrupts()?;
     console.note(&format!("asking {} what is to be taken back", count(workers.len(), "host")));
     let survey = tokio::select! {
-        survey = destroy::survey(workers, true) => survey,
+        survey = survey::survey(workers, nothing()) => survey,
         _ = interrupts.recv() => return Ok(INTERRUPTED),
     };
     if let Some(code) = prepare(console, args, &survey, &testbed) {
@@ -145,7 +87,7 @@ async fn give_back(
     let mut screen = show::screen(console, pause, &args.running);
     let mut failed: HashSet<String> = HashSet::new();
     let run = survey
-        .undo(testbed, args.force, interrupts, &mut |event, _| {
+        .undo(testbed.clone(), args.force, interrupts, &mut |event, _| {
             if let What::Undone { host, how, kept: true, .. } = &event.what
                 && how.starts_with(destroy::FAILED)
             {
@@ -155,6 +97,13 @@ async fn give_back(
         })
         .await;
     screen.close()?;
+    let back: Vec<String> = run
+        .hosts
+        .iter()
+        .filter(|(name, host)| host.lost.is_none() && host.kept == 0 && !failed.contains(*name) && !run.interrupted)
+        .map(|(name, _)| name.clone())
+        .collect();
+    met::forget(&testbed, &back)?;
     Ok(if failed.is_empty() || run.interrupted { run::code(&run) } else { 2 })
 }
 

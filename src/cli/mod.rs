@@ -8,6 +8,7 @@ mod args;
 mod ask;
 mod check;
 mod console;
+mod crowd;
 mod destroy;
 mod doc;
 mod exec;
@@ -16,13 +17,16 @@ mod host_vars;
 mod inventory;
 mod lab;
 mod load;
+mod met;
 mod plan;
 mod reach;
 mod report;
 mod run;
 mod show;
 mod ssh_args;
+mod status;
 mod trace;
+mod unlock;
 
 use std::process::ExitCode;
 
@@ -64,6 +68,8 @@ enum Command {
     Plan(plan::Args),
     Apply(Box<apply::Args>),
     Destroy(destroy::Args),
+    Status(status::Args),
+    Unlock(unlock::Args),
     Check(check::Args),
     Graph(graph::Args),
     Inventory(inventory::Args),
@@ -91,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&console, &pause, args),
         Command::Apply(args) => apply::run(&console, &pause, args),
         Command::Destroy(args) => destroy::run(&console, &pause, args),
+        Command::Status(args) => status::run(&console, &pause, args),
+        Command::Unlock(args) => unlock::run(&console, &pause, args),
         Command::Check(args) => check::run(&console, args),
         Command::Graph(args) => graph::run(&console, args),
         Command::Inventory(args) => inventory::run(&console, args),

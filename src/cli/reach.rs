@@ -115,7 +115,7 @@ pub(super) fn ways(console: &Console, project: &Arc<Project>, templates: &Templa
 }
 
 /// The same host in the lab: reached directly, by the lab's key, and known already.
-fn in_lab(target: Target, access: &Access) -> Target {
+pub(super) fn in_lab(target: Target, access: &Access) -> Target {
     Target {
         name: target.name,
         via: Via::Ssh,

@@ -20,6 +20,7 @@ use crate::cli::console::Stop;
 use crate::cli::load;
 use crate::cli::load::Loaded;
 use crate::cli::load::Playbooks;
+use crate::cli::met;
 use crate::cli::reach;
 use crate::cli::reach::Ways;
 use crate::cli::show;
@@ -33,8 +34,11 @@ use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Rules;
 use crate::engine::schedule::Schedule;
 use crate::engine::scope::Store;
+use crate::engine::survey;
+use crate::event::Event;
 use crate::event::Mode;
 use crate::event::Run;
+use crate::event::What;
 use crate::graph::build;
 use crate::lang::config::Config;
 use crate::remote::Ask;
@@ -74,6 +78,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let graph = build::build(&project, &templates, &options.tags.choice())?;
     let project = Arc::new(project);
     let ways = reach::ways(console, &project, &templates)?;
+    let gone = met::gone(&project.inventory.testbed, &project)?;
     let settings = reach::settings(console, &project.config, connection)?;
     let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
     let testbed = project.inventory.testbed.clone();
@@ -81,6 +86,8 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let crew =
         Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: left != Leaving::Stays, password };
     let workers = crew.workers(&graph.hosts, &ways)?;
+    let leavers: Vec<String> = gone.keys().cloned().collect();
+    let leaving = crew.workers(&leavers, &gone)?;
     let users = Users {
         escalate: project.config.r#become.unwrap_or(false),
         become_user: project.config.become_user.clone(),
@@ -98,10 +105,46 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let mut screen = show::screen(console, pause, &options.running);
     let run = wait(async {
         let interrupts = interrupts()?;
-        Ok::<_, Stop>(drive::run(schedule, workers, testbed, interrupts, &mut |event, _| screen.see(event)).await)
+        let see = &mut |event: &Event, _: &Run| screen.see(event);
+        Ok::<_, Stop>(drive::run(schedule, workers, testbed.clone(), interrupts, see).await)
     })??;
     screen.close()?;
+    if !plan {
+        met::note(&testbed, run.hosts.iter().filter(|(_, host)| host.up).map(|(name, _)| name), &ways)?;
+    }
+    if left == Leaving::Undone && code(&run) == 0 && !leaving.is_empty() {
+        return wait(part_with(console, &testbed, leaving, &leavers))?;
+    }
+    if left != Leaving::Stays {
+        for name in &leavers {
+            console.note(&format!("left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"));
+        }
+    }
     Ok(code(&run))
+}
+
+/// Gives hosts back that have left the inventory, as far as they can be reached.
+async fn part_with(console: &Console, testbed: &str, workers: Vec<Worker>, names: &[String]) -> Done {
+    console.note(&format!("giving back what left the inventory: {}", names.join(", ")));
+    let survey = survey::survey(workers, survey::nothing()).await;
+    let mut kept = Vec::new();
+    let see = &mut |event: &Event, _: &Run| match &event.what {
+        What::Undone { host, what, how, kept: stays } => {
+            console.note(&format!("{host}: {what}: {how}"));
+            if *stays {
+                kept.push(host.clone());
+            }
+        }
+        What::HostLost { host, why, .. } => {
+            console.note(&format!("{host}: not reached, and not given back yet: {why}"));
+            kept.push(host.clone());
+        }
+        _ => {}
+    };
+    survey.undo(testbed.to_string(), false, interrupts()?, see).await;
+    let back: Vec<String> = names.iter().filter(|name| !kept.contains(name)).cloned().collect();
+    met::forget(testbed, &back)?;
+    Ok(if back.len() == names.len() { 0 } else { 4 })
 }
 
 /// A run of a part of the playbook cannot tell what left it.

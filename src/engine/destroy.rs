@@ -2,25 +2,19 @@
 //!
 //! Needs no playbook: the inventory says where the hosts are, the hosts say what was changed.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 
-use tokio::sync::mpsc;
-
-use crate::change::Look;
 use crate::engine::drive::Interrupts;
 use crate::engine::drive::See;
 use crate::engine::drive::Telling;
 use crate::engine::drive::close;
+use crate::engine::survey::Memory;
+use crate::engine::survey::Survey;
 use crate::event::Mode;
 use crate::event::What;
-use crate::graph::HostId;
 use crate::journal::Back;
 use crate::journal::Entry;
-use crate::journal::Journal;
-use crate::remote::host;
 use crate::remote::host::Handle;
-use crate::remote::host::Worker;
 use crate::remote::order::Answer;
 use crate::remote::order::As;
 use crate::remote::order::Order;
@@ -29,87 +23,7 @@ use crate::remote::order::Way;
 /// What [`What::Undone`] begins with when an entry is still there though it should not be.
 pub const FAILED: &str = "could not be taken back";
 
-/// What one host remembers, by user.
-#[derive(Debug, Clone, Default)]
-pub struct Memory {
-    pub name: String,
-    pub journals: HashMap<As, Journal>,
-    /// Why the host could not be asked.
-    pub lost: Option<String>,
-    pub help: Option<String>,
-    /// Why root's journal could not be read, on a host that is there.
-    pub refused: Option<String>,
-}
-
-impl Memory {
-    /// What would be undone, in that order; the user who logged in last.
-    pub fn entries(&self) -> Vec<(As, &Entry)> {
-        let mut users: Vec<&As> = self.journals.keys().collect();
-        users.sort_by_key(|user| (user.is_none(), (*user).clone()));
-        let entries = users.into_iter().flat_map(|user| {
-            let journal = &self.journals[user];
-            journal.entries.iter().rev().map(move |entry| (user.clone(), entry))
-        });
-        entries.collect()
-    }
-}
-
-/// Hosts that were asked what they remember, still connected.
-pub struct Survey {
-    pub hosts: Vec<Memory>,
-    handles: Vec<Option<Handle>>,
-    answers: mpsc::UnboundedReceiver<(HostId, Answer)>,
-}
-
-/// Connects to every host and reads its journals. `root`: also that of root, by sudo.
-pub async fn survey(workers: Vec<Worker>, root: bool) -> Survey {
-    let (sender, mut answers) = mpsc::unbounded_channel();
-    let mut hosts: Vec<Memory> =
-        workers.iter().map(|worker| Memory { name: worker.name.clone(), ..Memory::default() }).collect();
-    let mut handles = Vec::new();
-    for (index, worker) in workers.into_iter().enumerate() {
-        let handle = host::spawn(index, worker, sender.clone());
-        let nothing = Look::Script { text: ":".into() };
-        let mut asked = vec![(None, nothing.clone())];
-        if root {
-            asked.push((Some("root".to_string()), nothing));
-        }
-        handle.send(Order::Probe(asked));
-        handles.push(Some(handle));
-    }
-    let mut open = hosts.len();
-    while open > 0 {
-        let Some((index, answer)) = answers.recv().await else { break };
-        match answer {
-            // Whoever logs in as root has one journal under two names.
-            Answer::Journal { user, journal: Ok(journal) }
-                if !hosts[index].journals.values().any(|known| *known == journal) =>
-            {
-                hosts[index].journals.insert(user, journal);
-            }
-            Answer::Journal { journal: Err(damage), .. } => hosts[index].lost = Some(damage.0),
-            Answer::Probed(answers) => {
-                hosts[index].refused = answers.into_iter().nth(1).and_then(Result::err);
-                open -= 1;
-            }
-            Answer::Lost { why, .. } => {
-                hosts[index].lost = Some(why.message);
-                hosts[index].help = why.help;
-                handles[index] = None;
-                open -= 1;
-            }
-            _ => {}
-        }
-    }
-    Survey { hosts, handles, answers }
-}
-
 impl Survey {
-    /// Leaves everything as it is.
-    pub async fn leave(self) {
-        close(self.handles).await;
-    }
-
     /// Takes everything back. `force`: also what somebody changed since.
     pub async fn undo(
         mut self,

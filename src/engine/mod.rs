@@ -21,6 +21,7 @@ mod report;
 pub mod schedule;
 pub mod scope;
 pub mod state;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 pub mod walk;

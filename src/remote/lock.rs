@@ -24,7 +24,7 @@ pub(super) fn text(manner: &Manner) -> String {
 }
 
 /// A lock's text for people: `root@desk, since 2026-01-02T03:04:05Z`.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut words = text.splitn(3, ' ').skip(1);
     let since = words.next().and_then(|word| word.parse().ok()).map(|since| UNIX_EPOCH + Duration::from_secs(since));
     let name = words.next().unwrap_or("an unknown owner");

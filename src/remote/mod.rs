@@ -36,6 +36,7 @@ pub use config::config_faults;
 pub use link::Link;
 pub use link::Stats;
 pub use link::connect;
+pub use lock::shown as owner;
 pub use pipe::Exit;
 pub use pipe::Pipe;
 pub use target::Ask;

@@ -79,7 +79,8 @@ _tb_unlock() {
 	if [ ! -s "$_tb_j/pending" ] && { read -r _tb_x && ! read -r _tb_x; } <"$_tb_j/journal"; then
 		_tb_forget "$2"
 	else
-		rm -f "$_tb_j/lock" "$_tb_j/beat"
+		# Who changed something last can still be read.
+		mv -f "$_tb_j/lock" "$_tb_j/last" && rm -f "$_tb_j/beat"
 	fi
 } 2>/dev/null
 

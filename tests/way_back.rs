@@ -1,0 +1,153 @@
+//! The way back in full, on real hosts: what left the playbook, what left the inventory, handlers that are owed, locks.
+//!
+//! Needs root and Linux; `TBCTL_NO_LAB=1` leaves these tests out on purpose.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod lab;
+
+use std::process::Command;
+use std::process::Stdio;
+
+use lab::Lab;
+use lab::assert_same;
+
+const TWO: &str = "testbed: TESTBED\nall:\n  hosts:\n    one: {}\n    two: {}\n";
+
+const PLAY: &str = "\
+- hosts: all
+  tasks:
+    - name: a directory
+      file: {path: /srv/pruned, state: directory}
+    - name: files of a loop
+      copy: {content: '{{ item }}', dest: '/srv/pruned/{{ item }}'}
+      loop: LOOP
+    - name: a line
+      lineinfile: {path: /etc/hosts, line: 192.0.2.9 pruned.example}
+    - name: a command with a way back
+      command: touch /srv/commanded
+      args: {creates: /srv/commanded}
+      undo: rm -f /srv/commanded
+";
+
+#[test]
+fn what_left_the_playbook_and_the_inventory_is_named_and_taken_back() {
+    let Some(lab) = Lab::up("tprune", TWO) else { return };
+    let (one, two) = (lab.tree("one"), lab.tree("two"));
+    let play = lab.file("play.yaml", &PLAY.replace("LOOP", "[a, b, c]"));
+    lab.apply(&play);
+    assert!(lab.on("one", "cat /srv/pruned/b").contains('b'));
+
+    // A file of the loop and two whole tasks leave; the directory, under another name, stays.
+    let text = PLAY.replace("LOOP", "[a, c]").replace("name: a directory", "name: the same directory");
+    let shorter = text.split("    - name: a line").next().unwrap();
+    let play = lab.file("play.yaml", shorter);
+    let plan = lab.ok(&["plan", lab.inv(), &play]);
+    for left in ["/srv/pruned/b", "«a line»", "«a command with a way back»"] {
+        assert!(plan.contains(left), "{left} is not in\n{plan}");
+    }
+    assert!(!plan.contains("«a directory»") && !plan.contains("/srv/pruned/a:"), "{plan}");
+    lab.apply(&play);
+    assert!(lab.on("one", "ls /srv/pruned /srv/commanded").contains('b'), "an apply takes nothing back");
+    lab.ok(&["apply", "--prune", lab.inv(), &play]);
+    assert_eq!(lab.on("two", "ls /srv/pruned; grep -c pruned /etc/hosts; ls /srv").trim(), "a\nc\n0\npruned");
+    assert_eq!(lab.apply(&play)["one"].changed, 0);
+    assert!(!lab.ok(&["plan", lab.inv(), &play]).contains("not in the playbook"));
+
+    // A host leaves the inventory: it is named, and given back.
+    let whole = std::fs::read_to_string(lab.inv()).unwrap();
+    std::fs::write(lab.inv(), whole.replace("    two: {}\n", "")).unwrap();
+    assert!(lab.ok(&["plan", lab.inv(), &play]).contains("two is not in the inventory any more"));
+    let status = lab.ok(&["status", lab.inv()]);
+    assert!(status.contains("two: testbed tprune, 3 resources"), "{status}");
+    let pruned = lab.ok(&["apply", "--prune", lab.inv(), &play]);
+    assert!(pruned.contains("giving back what left the inventory: two"), "{pruned}");
+    assert_same(&two, &lab.tree("two"), "two");
+    assert!(!lab.ok(&["plan", lab.inv(), &play]).contains("two is not"));
+
+    // Somebody changes a file by hand: seen, left alone, and taken back if told to.
+    lab.on("one", "echo mine >/srv/pruned/a");
+    let status = lab.ok(&["status", lab.inv()]);
+    assert!(status.contains("file:/srv/pruned/a was changed by somebody since"), "{status}");
+    let kept = String::from_utf8(lab.run(&["destroy", "--yes", lab.inv()]).stdout).unwrap();
+    assert!(kept.contains("changed by somebody since: left alone"), "{kept}");
+    lab.ok(&["destroy", "--yes", "--force", lab.inv()]);
+    assert_same(&one, &lab.tree("one"), "one");
+    std::fs::write(lab.inv(), whole).unwrap();
+}
+
+const HANDLED: &str = "\
+- hosts: one
+  tasks:
+    - name: a setting
+      copy: {content: \"v VERSION\\n\", dest: /etc/owed}
+      notify: read it anew
+    - name: it takes its time
+      command: WAIT
+      changed_when: false
+  handlers:
+    - name: read it anew
+      shell: cat /etc/owed >>/srv/read
+      undo: rm -f /srv/read
+";
+
+#[test]
+fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
+    let Some(lab) = Lab::up("towed", TWO) else { return };
+    let tree = lab.tree("one");
+    let play = lab.file("play.yaml", &HANDLED.replace("VERSION", "1").replace("WAIT", "sleep 600"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tbctl"))
+        .args(["apply", lab.inv(), &play])
+        .env("HOME", lab.home.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !lab.on("one", "pgrep -x sleep || :").trim().parse::<u32>().is_ok() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let status = lab.ok(&["status", lab.inv()]);
+    assert!(status.contains("the handler «read it anew» has still to run"), "{status}");
+
+    let play = lab.file("play.yaml", &HANDLED.replace("VERSION", "1").replace("WAIT", "true"));
+    // What runs on the host is not waited for: the lock of a dead owner is taken over once its shell is gone.
+    lab.on("one", "pkill -x sleep; while pgrep -f tbctl-towed >/dev/null; do sleep 0.1; done");
+    lab.apply(&play);
+    assert_eq!(lab.on("one", "cat /srv/read").trim(), "v 1");
+    assert_eq!(lab.apply(&play)["one"].changed, 0);
+    assert!(!lab.ok(&["status", lab.inv()]).contains("has still to run"));
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert_same(&tree, &lab.tree("one"), "one");
+}
+
+#[test]
+fn two_runs_do_not_meet_and_a_lock_can_be_seen_and_removed() {
+    let Some(lab) = Lab::up("tlock", TWO) else { return };
+    let play = lab.file("play.yaml", "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n    - command: sleep 600\n");
+    let mut first = Command::new(env!("CARGO_BIN_EXE_tbctl"))
+        .args(["apply", lab.inv(), &play])
+        .env("HOME", lab.home.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while lab.on("two", "pgrep -x sleep || :").trim().is_empty() {
+        assert!(first.try_wait().unwrap().is_none(), "the run has ended");
+    }
+    let other = lab.file("other.yaml", "- hosts: all\n  tasks:\n    - copy: {content: y, dest: /srv/y}\n");
+    let refused = lab.run(&["apply", lab.inv(), &other]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("another run holds the lock of the testbed `tlock`"), "{said}");
+    assert!(lab.ok(&["status", lab.inv()]).contains("held by"), "the lock is seen");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(lab.ok(&["unlock", "--yes", lab.inv()]).contains("2 locks removed"));
+    assert_eq!(lab.apply(&other)["one"].changed, 1);
+    lab.on("one", "pkill -x sleep");
+    lab.on("two", "pkill -x sleep");
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+}
