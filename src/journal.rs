@@ -51,6 +51,9 @@ pub struct Entry {
     pub also: Vec<Writer>,
     /// Which run, by its id.
     pub run: String,
+    /// `no_log`: what it is about is shown to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// Shell text that prints the resource's state.
     pub look: Option<String>,
     pub undo: Back,
@@ -91,6 +94,14 @@ pub struct Journal {
 }
 
 impl Entry {
+    /// What it is about, for people.
+    pub fn name(&self) -> String {
+        match self.hidden {
+            true => format!("(hidden by no_log) «{}»", self.writer.task),
+            false => self.resource.clone().unwrap_or_else(|| self.what.clone()),
+        }
+    }
+
     /// Everyone who wants the resource.
     pub fn writers(&self) -> impl Iterator<Item = &Writer> {
         std::iter::once(&self.writer).chain(&self.also)
@@ -108,6 +119,17 @@ impl Journal {
             journal.add(line, at, testbed)?;
         }
         Ok(journal)
+    }
+
+    /// Refuses a journal that does not speak of everything that is kept beside it: its end was cut off, or all of it.
+    pub fn speaks_of(self, places: impl Iterator<Item = u32>) -> Result<Journal, Damage> {
+        match places.max() {
+            Some(_) if !self.begun => Err(Damage("the journal is gone, but what it spoke of is still kept".into())),
+            Some(last) if last >= self.next => {
+                Err(Damage(format!("the journal was cut short: entry {last} is kept, and it does not speak of it")))
+            }
+            _ => Ok(self),
+        }
     }
 
     fn add(&mut self, line: &str, at: usize, testbed: &str) -> Result<(), Damage> {
@@ -165,6 +187,7 @@ mod tests {
             writer: Writer { task: "t".into(), key: String::new() },
             also: Vec::new(),
             run: "r".into(),
+            hidden: false,
             look: Some("true".into()),
             undo: Back::Restore { path: format!("/{seq}") },
         }))
@@ -187,6 +210,21 @@ mod tests {
                 assert!(short.entries.len() <= 3);
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_must_be_spoken_of() {
+        let head = Record::Head { version: VERSION, testbed: "a".into() };
+        let text = text(&[head, entry(1), entry(2), Record::Undone { seq: 2 }]);
+        let check = |text: &str, places: &[u32]| {
+            let journal = Journal::parse(text, "a").unwrap().speaks_of(places.iter().copied());
+            journal.map(|journal| journal.entries.len()).map_err(|damage| damage.0)
+        };
+        assert_eq!(check(&text, &[1]), Ok(1));
+        assert_eq!(check(&text, &[1, 2]), Ok(1), "a crash between its end and its clearing");
+        assert_eq!(check("", &[]), Ok(0));
+        assert!(check(&text, &[1, 3]).unwrap_err().contains("entry 3 is kept"));
+        assert!(check("", &[1]).unwrap_err().contains("the journal is gone"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
 
     let play = lab.file("play.yaml", &HANDLED.replace("VERSION", "1").replace("WAIT", "true"));
     // What runs on the host is not waited for: the lock of a dead owner is taken over once its shell is gone.
-    lab.on("one", "pkill -x sleep; while pgrep -f tbctl-towed >/dev/null; do sleep 0.1; done");
+    lab.on("one", "pkill -x sleep; while pgrep -f '[t]bctl-towed' >/dev/null; do sleep 0.1; done");
     lab.apply(&play);
     assert_eq!(lab.on("one", "cat /srv/read").trim(), "v 1");
     assert_eq!(lab.apply(&play)["one"].changed, 0);
@@ -125,7 +125,10 @@ fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
 #[test]
 fn two_runs_do_not_meet_and_a_lock_can_be_seen_and_removed() {
     let Some(lab) = Lab::up("tlock", TWO) else { return };
-    let play = lab.file("play.yaml", "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n    - command: sleep 600\n");
+    let play = lab.file(
+        "play.yaml",
+        "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n    - command: sleep 600\n",
+    );
     let mut first = Command::new(env!("CARGO_BIN_EXE_tbctl"))
         .args(["apply", lab.inv(), &play])
         .env("HOME", lab.home.path())

@@ -176,10 +176,16 @@ _tb_home() {
 	_tb_j=$_tb_b/tbctl/$1
 }
 
-# The journal's text between two marks; no process if there is none.
+# The journal's text between two marks, and a line with the numbers of all entries that have a place; no process if there is
+# neither.
 _tb_journal() {
+	_tb_x=
+	for _tb_p in "$_tb_j"/k/*; do
+		[ ! -d "$_tb_p" ] || _tb_x="$_tb_x ${_tb_p##*/}"
+	done
 	_tb_say J
-	[ ! -s "$_tb_j/journal" ] || cat "$_tb_j/journal"
+	[ ! -e "$_tb_j/journal" ] || cat "$_tb_j/journal" 2>&1
+	[ -z "$_tb_x" ] || printf '\n@places%s' "$_tb_x"
 	_tb_say .
 }
 

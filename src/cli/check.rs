@@ -34,7 +34,7 @@ Examples:
 
 pub(super) fn run(console: &Console, args: &Args) -> Done {
     let loaded = load::load(console, &args.sources, None, Playbooks::Optional)?;
-    let graph = build::build(&loaded.project, &loaded.templates, &args.tags.choice())?;
+    let (graph, faults) = build::built(&loaded.project, &loaded.templates, &args.tags.choice());
     let Loaded { project, files, templates, playbooks } = loaded;
     let hosts = project.inventory.hosts.len();
     let mut text = format!("right: testbed {}, {}", project.inventory.testbed, count(hosts, "host"));
@@ -42,7 +42,7 @@ pub(super) fn run(console: &Console, args: &Args) -> Done {
         text += &format!(", {}, {}", count(project.plays.len(), "play"), count(graph.nodes.len(), "node"));
     }
     let store = Store::new(Arc::new(project), Arc::new(graph), Arc::new(templates), Arc::new(files), true);
-    precheck::check(&store, &Users::default())?;
+    precheck::check(&store, &Users::default(), faults)?;
     console.data(&(text + "\n"))?;
     Ok(0)
 }

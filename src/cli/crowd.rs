@@ -78,14 +78,8 @@ impl Crowd {
             }
         }
         let password = run::password(&project.config, &*ask)?;
-        let crew = Crew {
-            settings,
-            ask: ask.clone(),
-            testbed: testbed.clone(),
-            run: run::run_id(),
-            journals: true,
-            password,
-        };
+        let crew =
+            Crew { settings, ask: ask.clone(), testbed: testbed.clone(), run: run::run_id(), journals: true, password };
         Ok(Crowd { workers: crew.workers(&hosts, &ways)?, testbed, ask })
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use crate::change::Look;
 use crate::cli::args::Connection;
 use crate::cli::args::Running;
 use crate::cli::console::Console;
@@ -15,11 +16,11 @@ use crate::cli::crowd::Whom;
 use crate::cli::met;
 use crate::cli::run;
 use crate::cli::show;
+use crate::cli::status;
 use crate::engine::destroy;
 use crate::engine::survey;
 use crate::engine::survey::Memory;
 use crate::engine::survey::Survey;
-use crate::engine::survey::nothing;
 use crate::event::What;
 use crate::ui::live::Pause;
 use crate::ui::look;
@@ -64,7 +65,7 @@ async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) 
     let mut interrupts = run::interrupts()?;
     console.note(&format!("asking {} what is to be taken back", count(workers.len(), "host")));
     let survey = tokio::select! {
-        survey = survey::survey(workers, nothing()) => survey,
+        survey = survey::survey(workers, Look::Script { text: status::QUESTION.into() }) => survey,
         _ = interrupts.recv() => return Ok(INTERRUPTED),
     };
     if let Some(code) = prepare(console, args, &survey, &testbed) {
@@ -89,7 +90,7 @@ async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) 
     let run = survey
         .undo(testbed.clone(), args.force, interrupts, &mut |event, _| {
             if let What::Undone { host, how, kept: true, .. } = &event.what
-                && how.starts_with(destroy::FAILED)
+                && (how.starts_with(destroy::FAILED) || how.starts_with(destroy::CHANGED))
             {
                 failed.insert(host.clone());
             }
@@ -111,7 +112,7 @@ async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) 
 fn prepare(console: &Console, args: &Args, survey: &Survey, testbed: &str) -> Option<u8> {
     let mut entries = 0;
     for host in &survey.hosts {
-        let text = preview(host);
+        let text = preview(host, args.force);
         entries += host.entries().len();
         if let Some(why) = &host.refused {
             let text = format!("{}: what was done there as root is not known: {why}", host.name);
@@ -125,20 +126,27 @@ fn prepare(console: &Console, args: &Args, survey: &Survey, testbed: &str) -> Op
     if entries > 0 || args.yes {
         return None;
     }
-    console.note(&format!("testbed `{testbed}`: nothing to take back"));
+    if !lost {
+        console.note(&format!("testbed `{testbed}`: nothing to take back"));
+    }
     Some(if lost { 4 } else { 0 })
 }
 
 /// What would be done on one host.
-fn preview(host: &Memory) -> String {
+fn preview(host: &Memory, force: bool) -> String {
     let mut out = String::new();
     if let Some(why) = &host.lost {
         out += &labelled("why ", why, 2, look::WIDTH);
         out += &host.help.as_ref().map(|help| labelled("help", help, 2, look::WIDTH)).unwrap_or_default();
         return format!("{}: not reached\n{out}", host.name);
     }
-    for (_, entry) in host.entries() {
-        out += &labelled("-", &look::one_line(&destroy::shown(entry)), 2, look::WIDTH);
+    for (user, entry) in host.entries() {
+        let drifted = host.drifted(&user).contains(&entry.seq);
+        let text = match drifted && !force {
+            true => format!("{}: changed by somebody since: left alone without `--force`", entry.name()),
+            false => destroy::shown(entry),
+        };
+        out += &labelled("-", &look::one_line(&text), 2, look::WIDTH);
     }
     if out.is_empty() { out } else { format!("{}\n{out}", host.name) }
 }

@@ -43,8 +43,9 @@ fn path(testbed: &str) -> PathBuf {
 fn read(testbed: &str) -> anyhow::Result<All> {
     let path = path(testbed);
     match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged; remove it, and name hosts that left in an inventory", path.display())),
+        Ok(text) => serde_json::from_str(&text).with_context(|| {
+            format!("{} is damaged; remove it, and name hosts that left in an inventory", path.display())
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(All::new()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

@@ -75,7 +75,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     }
     let Loaded { project, files, templates, .. } =
         load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
-    let graph = build::build(&project, &templates, &options.tags.choice())?;
+    let (graph, faults) = build::built(&project, &templates, &options.tags.choice());
     let project = Arc::new(project);
     let ways = reach::ways(console, &project, &templates)?;
     let gone = met::gone(&project.inventory.testbed, &project)?;
@@ -98,7 +98,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     store.diff = options.running.diff;
     store.environment = Arc::new(std::env::vars().collect());
     store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
-    precheck::check(&store, &users)?;
+    precheck::check(&store, &users, faults)?;
     let window = options.running.window.and_then(|window| usize::try_from(window).ok());
     let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id, left };
     let schedule = Schedule::new(store, users, rules);
@@ -117,7 +117,9 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     }
     if left != Leaving::Stays {
         for name in &leavers {
-            console.note(&format!("left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"));
+            console.note(&format!(
+                "left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"
+            ));
         }
     }
     Ok(code(&run))

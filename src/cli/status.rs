@@ -41,7 +41,7 @@ Examples:
   tbctl status hosts.yml -l web --json";
 
 /// What a host is asked: entries whose state is not the one last written, the lock, the last run that changed something.
-const QUESTION: &str = r#"for _tb_k in "$_tb_j"/k/*; do
+pub(super) const QUESTION: &str = r#"for _tb_k in "$_tb_j"/k/*; do
 	[ -s "$_tb_k/written" ] && [ -s "$_tb_k/look" ] || continue
 	_tb_y=$(eval " $(cat "$_tb_k/look")" 2>/dev/null </dev/null)
 	[ "$_tb_y" = "$(cat "$_tb_k/written")" ] || echo "drift ${_tb_k##*/}"
@@ -123,9 +123,10 @@ fn status(testbed: &str, host: &Memory) -> Status {
             let Some((word, rest)) = line.split_once(' ') else { continue };
             match word {
                 "drift" => {
-                    let of_it = |(who, entry): &&(_, &crate::journal::Entry)| who == user && entry.seq.to_string() == rest;
+                    let of_it =
+                        |(who, entry): &&(_, &crate::journal::Entry)| who == user && entry.seq.to_string() == rest;
                     let found = entries.iter().find(of_it);
-                    let name = found.map(|(_, entry)| entry.resource.clone().unwrap_or_else(|| entry.what.clone()));
+                    let name = found.map(|(_, entry)| entry.name());
                     status.drift.extend(name);
                 }
                 "owed" => status.owed.push(rest.to_string()),

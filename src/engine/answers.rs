@@ -107,7 +107,7 @@ impl Schedule {
         let Some(sent) = parts.remove(&part) else { return };
         for Right { node, index, result, output } in sent.confirms {
             if let Some(output) = output {
-                self.put(node, output);
+                self.merge(node, output);
             }
             self.item_done(node, index, result);
         }

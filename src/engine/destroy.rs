@@ -22,6 +22,8 @@ use crate::remote::order::Way;
 
 /// What [`What::Undone`] begins with when an entry is still there though it should not be.
 pub const FAILED: &str = "could not be taken back";
+/// The same for what is left alone.
+pub const CHANGED: &str = "changed by somebody since";
 
 impl Survey {
     /// Takes everything back. `force`: also what somebody changed since.
@@ -121,18 +123,19 @@ pub(super) fn told(host: &str, entry: &Entry, how: &Way) -> What {
     let (text, kept) = match how {
         Way::Back => ("taken back".to_string(), false),
         Way::Already => ("was as before already".to_string(), false),
-        Way::Changed => ("changed by somebody since: left alone; --force takes it back".to_string(), true),
+        Way::Changed => (format!("{CHANGED}: left alone; --force takes it back"), true),
         Way::Never(why) => (format!("no way back: {why}"), true),
         Way::Failed(why) => (format!("{FAILED}: {why}"), true),
     };
-    let what = entry.resource.clone().unwrap_or_else(|| entry.what.clone());
+    let what = entry.name();
     What::Undone { host: host.to_string(), what, how: text, kept }
 }
 
 /// An entry for people, before it is undone.
 pub fn shown(entry: &Entry) -> String {
-    let name = entry.resource.as_deref().unwrap_or(&entry.what);
+    let name = entry.name();
     match &entry.undo {
+        _ if entry.hidden => name,
         Back::Restore { .. } => format!("{name}: put back as it was"),
         Back::By { .. } => format!("{name}: undo «{}»", entry.what),
         Back::Again { unit, .. } => format!("{unit}: run again «{}»", entry.what),

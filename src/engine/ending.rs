@@ -84,7 +84,7 @@ impl Schedule {
         }
         if let Some(task) = &task {
             if (changed || unknown.is_some()) && failure.is_none() {
-                self.notify(node, task, &scope);
+                self.notify(node, task);
             }
             self.handlers_ended(node, task, failure.is_some());
         }

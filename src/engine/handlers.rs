@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::engine::judge;
+use crate::engine::looping;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Schedule;
 use crate::engine::scope::Scope;
@@ -20,15 +21,28 @@ use crate::remote::order::As;
 use crate::remote::order::Order;
 
 impl Schedule {
-    pub(super) fn notify(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope) {
+    pub(super) fn notify(&mut self, node: NodeId, task: &Arc<Task>) {
         let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
-        for handler in self.notified_by(task, scope, play) {
+        for handler in self.notified_by(node, task) {
             self.hosts[host].notified.insert((play, handler));
         }
     }
 
-    /// The handlers a task's change wakes.
-    pub(super) fn notified_by(&self, task: &Task, scope: &Scope, play: usize) -> Vec<usize> {
+    /// The handlers a task's change wakes. A change of one item of a loop wakes those of all.
+    pub(super) fn notified_by(&self, node: NodeId, task: &Task) -> Vec<usize> {
+        if task.inherited.notify.is_empty() {
+            return Vec::new();
+        }
+        let (scope, play) = (self.scope(node), self.graph.node(node).play);
+        let values = looping::items(&scope, task.loops.as_ref(), &task.search).unwrap_or_default();
+        let turns = looping::turns(&scope, task.loops.as_ref(), values).into_iter();
+        let mut found: Vec<usize> = turns.flat_map(|turn| self.named(task, &turn.scope, play)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn named(&self, task: &Task, scope: &Scope, play: usize) -> Vec<usize> {
         let mut found = Vec::new();
         for name in &task.inherited.notify {
             let Ok(name) = self.store.templates.render(name, &scope.lookup()) else { continue };
@@ -46,7 +60,7 @@ impl Schedule {
             return Vec::new();
         }
         let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
-        let woken = self.notified_by(task, &item.scope, play);
+        let woken = self.notified_by(node, task);
         let titles: Vec<String> = woken.iter().map(|index| Graph::title(&self.graph.handlers[play][*index])).collect();
         for title in &titles {
             self.hosts[host].woken.entry(title.clone()).or_default().insert(item.action.user.clone());
@@ -86,8 +100,7 @@ impl Schedule {
         if found.handler.is_some() && !failed {
             return self.at_rest(host, &Graph::title(task));
         }
-        let scope = self.scope(node);
-        for index in self.notified_by(task, &scope, play) {
+        for index in self.notified_by(node, task) {
             if !self.hosts[host].notified.contains(&(play, index)) {
                 let title = Graph::title(&self.graph.handlers[play][index]);
                 self.at_rest(host, &title);

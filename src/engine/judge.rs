@@ -131,7 +131,12 @@ pub fn shown(step: &Step, task: Option<&Arc<Task>>) -> Shown {
         Undo::Never(why) => (!own).then(|| why.clone()),
         Undo::Restore | Undo::By(_) | Undo::Again { .. } | Undo::Nothing => None,
     };
-    Shown { what: step.what.clone(), before, after, never }
+    let path = step.resource.as_ref().and_then(|resource| resource.id.strip_prefix("file:"));
+    let what = match path.filter(|path| !step.what.contains(path)) {
+        Some(path) => format!("{path}: {}", step.what),
+        None => step.what.clone(),
+    };
+    Shown { what, before, after, never }
 }
 
 /// The items of a node as one result: what `register` sees.

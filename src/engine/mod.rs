@@ -4,6 +4,7 @@
 //! variable precedence; `drive` is the only loop that waits.
 
 mod answers;
+mod before;
 pub mod destroy;
 pub mod drive;
 mod ending;

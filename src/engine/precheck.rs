@@ -17,12 +17,14 @@ use crate::lang::task::Task;
 use crate::modules::Kind;
 
 /// All faults, in the order of the playbooks.
-pub fn check(store: &Store, users: &Users) -> Result<(), Diagnostics> {
+///
+/// `before`: what is known to be wrong already; all is said at once.
+pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Diagnostics> {
     // As in a plan: looking makes no keys.
     let mut store = store.clone();
     store.plan = true;
     let store = Arc::new(store);
-    let mut faults = Diagnostics::default();
+    let mut faults = before;
     for (id, node) in store.graph.nodes.iter().enumerate() {
         let Work::Task { task, kind } = &node.work else { continue };
         for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {

@@ -54,7 +54,7 @@ pub(super) async fn run(
 
 fn named(host: &str, left: Left) -> What {
     let Left { entry, also, .. } = left;
-    let what = entry.resource.clone().unwrap_or_else(|| entry.what.clone());
+    let what = entry.name();
     What::Left { host: host.to_string(), what, task: entry.writer.task, also }
 }
 

@@ -131,11 +131,20 @@ pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Use
     }
     let mut found = Vec::new();
     let (mut on, mut looks) = (Vec::new(), Vec::new());
+    let mut carried: Vec<(String, Value)> = Vec::new();
     for turn in looping::turns(scope, over, values) {
         let looping::Turn { scope: own, value, label } = turn;
+        // What one item of `set_fact` sets is seen by the next.
+        let own = if carried.is_empty() { own } else { own.with(carried.clone()) };
         let mut asked = Vec::new();
         match one(&own, task, kind, users, &mut asked) {
-            Ok(state) => found.push(Item { label, value, scope: own, state }),
+            Ok(state) => {
+                if let (State::Go(action), "set_fact") = (&state, kind.name) {
+                    let entries = action.args.as_map().unwrap_or_default();
+                    carried.extend(entries.iter().map(|(key, value)| (key.name.clone(), value.to_value())));
+                }
+                found.push(Item { label, value, scope: own, state });
+            }
             Err(Fault::Unknown(pending)) => on.extend(pending),
             Err(Fault::Error(fault)) => return Ready::Fault(fault),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::engine::facts;
 use crate::engine::includes;
 use crate::engine::judge;
+use crate::engine::looping;
 use crate::engine::ready;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
@@ -400,6 +401,14 @@ impl Schedule {
             if self.nodes[node as usize].results.contains_key(&index) {
                 continue;
             }
+            let runs = match task.map(|task| self.place_of(&item.scope, task)) {
+                None => runs,
+                Some(Ok(place)) => place,
+                // Whether it runs at all comes first.
+                Some(Err(_)) if matches!(item.state, State::Skipped(_)) => runs,
+                Some(Err(Fault::Unknown(on))) => return self.unknown(node, on),
+                Some(Err(Fault::Error(fault))) => return self.end_failed(node, judge::of_fault(&fault)),
+            };
             match self.settle(node, task, kind, runs, item) {
                 Ok(Some(result)) => {
                     self.nodes[node as usize].results.insert(index, result);
@@ -453,12 +462,24 @@ impl Schedule {
             }
         };
         if !change.is_empty() {
-            if !self.rules.plan || task.is_some_and(|task| self.runs_in_plan(&item.scope, task)) {
+            if !self.only_checks(&item.scope, task.map(|task| &**task)) {
+                return Ok(None);
+            }
+            if !self.rules.plan && kind.nature == Nature::Act {
+                result.skipped = Some("`check_mode` keeps it from running".into());
+                return Ok(Some(result));
+            }
+            let (change, missing) = self.with_before(runs, &action.user, change);
+            if !missing.is_empty() {
                 return Ok(None);
             }
             result.steps = change.steps.iter().map(|step| judge::shown(step, task)).collect();
             result.changed = kind.nature != Nature::Act;
             let quiet = task.is_some_and(|task| judge::is_quiet(task));
+            if !self.rules.plan {
+                result.fields = action.resource.report(&seen, &[]).unwrap_or_default();
+                return self.judged(&item.scope, task, result).map(Some);
+            }
             if kind.nature == Nature::Act {
                 result.unknown = Some(if quiet { "it runs, and changes nothing" } else { "it runs" }.into());
             }
@@ -467,7 +488,7 @@ impl Schedule {
         }
         result.fields = action.resource.report(&seen, &[]).unwrap_or_default();
         if kind.name == "set_fact" {
-            self.put(node, Schedule::facts_set(&action));
+            self.merge(node, Schedule::facts_set(&action));
         }
         if kind.name == "setup" {
             self.gathered(node, &facts::groups_of(&action.probe), &result.fields);
@@ -487,9 +508,15 @@ impl Schedule {
         Ok(result)
     }
 
-    /// In a plan only tasks that say `check_mode: false` run.
-    pub(super) fn runs_in_plan(&self, scope: &Scope, task: &Task) -> bool {
-        ready::flag(scope, task.inherited.check_mode.as_ref()).is_ok_and(|value| value == Some(false))
+    /// Whether a task changes nothing and only says what it would change: in a plan, unless it says `check_mode: false`; in an
+    /// apply, if it says `check_mode: true`. What cannot be decided changes nothing.
+    pub(super) fn only_checks(&self, scope: &Scope, task: Option<&Task>) -> bool {
+        let says = task.map(|task| ready::flag(scope, task.inherited.check_mode.as_ref()));
+        match says {
+            Some(Ok(Some(checks))) => checks,
+            Some(Err(_)) => true,
+            Some(Ok(None)) | None => self.rules.plan,
+        }
     }
 
     /// The answers to an action's questions, if all are there. `Err`: a question could not be asked.
@@ -515,15 +542,43 @@ impl Schedule {
         Arc::make_mut(&mut self.store)
     }
 
+    /// Adds to what a node leaves behind: each item of a loop has its part.
+    pub(super) fn merge(&mut self, node: NodeId, output: Output) {
+        let merged = match (self.store.output(node), output) {
+            (Some(Output::Values(known)), Output::Values(new)) => {
+                let mut all = known.clone();
+                all.extend(new);
+                Output::Values(all)
+            }
+            (_, output) => output,
+        };
+        self.put(node, merged);
+    }
+
     pub(super) fn put(&mut self, node: NodeId, output: Output) {
         self.store_mut().put(node, output);
     }
 
-    /// Where the node runs: `delegate_to`, or its own host.
+    /// Where the node runs: `delegate_to`, or its own host. In a loop, where the first item that has not ended runs.
     pub(super) fn runs_on(&self, node: NodeId) -> Result<HostId, Fault> {
         let found = self.graph.node(node);
-        let Some(to) = found.task().and_then(|task| task.inherited.delegate_to.as_ref()) else { return Ok(found.host) };
         let scope = self.scope(node);
+        let Some(task) = found.task().filter(|task| task.inherited.delegate_to.is_some()) else {
+            return Ok(found.host);
+        };
+        let over = task.loops.as_ref();
+        let values = looping::items(&scope, over, &task.search)?;
+        let done = &self.nodes[node as usize].results;
+        let turns = looping::turns(&scope, over, values).into_iter().enumerate();
+        match turns.into_iter().find(|(index, _)| !done.contains_key(index)) {
+            Some((_, turn)) => self.place_of(&turn.scope, task),
+            None => Ok(found.host),
+        }
+    }
+
+    /// Where one item of a task runs.
+    pub(super) fn place_of(&self, scope: &Scope, task: &Task) -> Result<HostId, Fault> {
+        let Some(to) = task.inherited.delegate_to.as_ref() else { return Ok(scope.host) };
         let name = self.store.templates.render(to, &scope.lookup())?;
         let text = name.scalar().unwrap_or_default();
         let text = if matches!(text.as_str(), "127.0.0.1" | "::1") { "localhost" } else { text.as_str() };

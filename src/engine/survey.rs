@@ -43,6 +43,14 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The entries of a user whose state is not the one last written, if that was asked (`drift NUMBER` lines).
+    pub fn drifted(&self, user: &As) -> Vec<u32> {
+        let said = self.said.iter().filter(|(who, _)| who == user).flat_map(|(_, said)| said.lines());
+        said.filter_map(|line| line.strip_prefix("drift ")?.parse().ok()).collect()
+    }
+}
+
 /// Hosts that were asked what they remember, still connected.
 pub struct Survey {
     pub hosts: Vec<Memory>,
@@ -76,11 +84,16 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
             {
                 hosts[index].journals.insert(user, journal);
             }
-            Answer::Journal { journal: Err(damage), .. } => hosts[index].lost = Some(damage.0),
+            Answer::Journal { journal: Err(damage), .. } => {
+                hosts[index].lost = Some(format!("its journal cannot be trusted: {}", damage.0));
+                let help = "look at /var/lib/tbctl there (or ~/.local/state/tbctl); nothing was changed";
+                hosts[index].help = Some(help.into());
+            }
             Answer::Probed(answers) => {
                 let users = [None, Some("root".to_string())];
                 hosts[index].refused = answers.get(1).and_then(|answer| answer.clone().err());
-                hosts[index].said = users.into_iter().zip(answers).filter_map(|(user, said)| Some((user, said.ok()?))).collect();
+                hosts[index].said =
+                    users.into_iter().zip(answers).filter_map(|(user, said)| Some((user, said.ok()?))).collect();
                 open -= 1;
             }
             Answer::Lost { why, .. } => {

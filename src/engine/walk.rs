@@ -226,6 +226,13 @@ impl Schedule {
             Ready::Go { items, .. } => {
                 let done: HashSet<usize> = self.nodes[node as usize].results.keys().copied().collect();
                 for (index, item) in items.into_iter().enumerate().filter(|(index, _)| !done.contains(index)) {
+                    // An item that is delegated elsewhere waits for its own turn.
+                    let here = || matches!(self.place_of(&item.scope, &task), Ok(place) if place == host);
+                    if matches!(item.state, State::Go(_)) && !here() {
+                        ahead.closed = true;
+                        ahead.more = true;
+                        continue;
+                    }
                     self.look_at_item(host, node, (&task, kind), index, item, ahead);
                 }
                 if judge::needs_verdict(&task) && ahead.sent.values().any(|sent| sent.node == node) {
@@ -298,7 +305,16 @@ impl Schedule {
             self.pass(node, (task, kind), index, &item.label, item.value, &action, &seen, ahead);
             return;
         }
-        let plan = self.rules.plan && !self.runs_in_plan(&item.scope, task);
+        let plan = self.only_checks(&item.scope, Some(task));
+        let (change, missing) = self.with_before(host, &action.user, change);
+        if !missing.is_empty() {
+            for look in missing {
+                self.ask_one(host, (action.user.clone(), look), ahead);
+            }
+            ahead.closed = true;
+            ahead.more = true;
+            return;
+        }
         let full = ahead.parts.len() >= self.rules.window.unwrap_or(MOST_PARTS).min(MOST_PARTS);
         let doubtful = self.nodes[node as usize].stale >= 2 && ahead.steps;
         let starts = change.is_empty() || self.may_start(node, task, kind);
@@ -333,6 +349,8 @@ impl Schedule {
         if !self.store.has(node) {
             self.put(node, output);
             ahead.assumed.push(node);
+        } else if ahead.assumed.contains(&node) {
+            self.merge(node, output);
         }
     }
 
@@ -364,10 +382,12 @@ impl Schedule {
             return;
         }
         // A value that is known is seen by what comes behind it.
-        let sets = kind.name == "set_fact" && task.loops.is_none();
-        let output = sets.then(|| Schedule::facts_set(action));
+        let output = (kind.name == "set_fact").then(|| Schedule::facts_set(action));
         if let Some(output) = &output {
             self.assume(node, output.clone(), ahead);
+        }
+        if let Some(handler) = self.graph.node(node).handler {
+            ahead.notified.insert(handler, false);
         }
         let mut result = ItemResult::new(label, value);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
@@ -401,13 +421,14 @@ impl Schedule {
         ahead.steps = true;
         ahead.changes |= !reports && !judge::is_quiet(task);
         if !reports && !judge::needs_verdict(task) && !judge::is_quiet(task) {
-            let woken = self.notified_by(task, &item.scope, self.graph.node(node).play);
+            let woken = self.notified_by(node, task);
             ahead.notified.extend(woken.into_iter().map(|handler| (handler, true)));
         }
         ahead.parts.push(Part {
             id,
             guard,
             writer: self.writer(node, task, &item.action, &item.label),
+            hidden: judge::is_hidden(&item.scope, task),
             wakes: self.wakes(node, task, &item),
             steps,
             environment: item.action.environment.clone(),

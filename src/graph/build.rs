@@ -59,8 +59,14 @@ impl Choice {
     }
 }
 
-/// Builds the whole graph. Faults: notified handlers and `needs` that do not exist, cycles.
+/// Builds the whole graph, or says what is wrong.
 pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Result<Graph, Diagnostics> {
+    let (graph, faults) = built(project, templates, choice);
+    faults.check(graph)
+}
+
+/// The graph as far as it can be built, and its faults: notified handlers and `needs` that do not exist, cycles.
+pub fn built(project: &Project, templates: &Templates, choice: &Choice) -> (Graph, Diagnostics) {
     let graph = Graph { choice: choice.clone(), ..Graph::default() };
     let mut builder = Builder::over(graph, choice, &project.config);
     for (index, play) in project.plays.iter().enumerate() {
@@ -78,7 +84,7 @@ pub fn build(project: &Project, templates: &Templates, choice: &Choice) -> Resul
     needs_edges(&mut graph, 0, &mut faults);
     data_edges(&mut graph, templates);
     cycles(&graph, &mut faults);
-    faults.check(graph)
+    (graph, faults)
 }
 
 /// The kind of a task. `lang` has refused unknown ones; what is left here is a name that only the language knows.

@@ -183,7 +183,11 @@ impl Apt {
         let wanted = match (self.updates(), self.cache_valid_time) {
             (false, _) => "! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1".to_string(),
             (true, 0) => "true".to_string(),
-            (true, seconds) => format!("[ -z \"$(find /var/lib/apt/lists -maxdepth 0 -mmin -{})\" ]", seconds.div_ceil(60)),
+            // Young lists are good enough, but not a young directory without any.
+            (true, seconds) => format!(
+                "! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || [ -z \"$(find /var/lib/apt/lists -maxdepth 0 -mmin -{})\" ]",
+                seconds.div_ceil(60)
+            ),
         };
         format!("if {wanted}; then _tb_update || exit; fi\n")
     }

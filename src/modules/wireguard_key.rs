@@ -27,7 +27,7 @@ use crate::secret::Secret;
 
 /// A key pair of WireGuard, made once and kept for the life of the testbed.
 ///
-/// With `location: controller` the pair is kept beside the inventory, so that the public keys of all hosts are known before
+/// With `location: controller` the pair is kept in the testbed's store on the controller (`~/.local/share/tbctl/TESTBED`), so that the public keys of all hosts are known before
 /// any of them is reached. With `location: host` the private key never leaves the host.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -15,6 +15,7 @@ use crate::change::Look;
 use crate::change::Ran;
 use crate::change::Step;
 use crate::change::fuse;
+use crate::journal::Entry;
 
 use super::host::Host;
 use super::host::Thing;
@@ -203,6 +204,7 @@ impl Host {
         let steps = stream.parts.iter().flat_map(|part| part.steps.iter().map(move |step| (part, step)));
         let entry = |(part, step): (&Part, &Step)| {
             let entry = stream::entry(known.next.max(1), step, &part.writer, &run)?;
+            let entry = Entry { hidden: part.hidden, ..entry };
             if let Some((seq, writers)) = known.kept.get_mut(&Thing::of(&entry)) {
                 let new = writers.insert(part.writer.clone());
                 return Some(Kept::Known(*seq, new.then(|| part.writer.clone())));

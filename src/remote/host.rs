@@ -427,9 +427,12 @@ impl Host {
             known.refused = Some(why.clone());
         }
         if let Some(text) = journal {
+            let (text, places) = text.split_once("\n@places").unwrap_or((&text, ""));
             let whole = text.rfind('\n').map_or(0, |at| at + 1);
             known.whole = (whole != text.len()).then_some(whole);
-            let journal = Journal::parse(&text, &self.worker.manner.testbed);
+            let places = places.split_whitespace().filter_map(|place| place.parse().ok());
+            let journal =
+                Journal::parse(text, &self.worker.manner.testbed).and_then(|journal| journal.speaks_of(places));
             if let Ok(journal) = &journal {
                 known.live = journal.entries.iter().map(|entry| entry.seq).collect();
                 let things = journal.entries.iter().map(|entry| {

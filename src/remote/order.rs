@@ -90,6 +90,8 @@ pub struct Part {
     pub guard: Vec<(Look, String)>,
     /// Which task it is, for the journal.
     pub writer: Writer,
+    /// `no_log`: nobody is shown what it is about.
+    pub hidden: bool,
     /// Handlers that will have to run if the part changes something: noted on the host before it begins.
     pub wakes: Vec<String>,
     /// Empty: only the guard is checked.

@@ -168,7 +168,8 @@ fn silent(look: &Look) -> String {
             "reading the account files".to_string()
         }
         Look::Script { text } | Look::Live { text } => {
-            format!("`{}`", text.lines().next().unwrap_or_default().chars().take(60).collect::<String>())
+            let line = text.lines().find(|line| !line.starts_with('#')).unwrap_or_default();
+            format!("`{}`", line.chars().take(60).collect::<String>())
         }
     };
     format!("{what} takes too long; is a file system or a service hanging?")

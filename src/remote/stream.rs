@@ -48,6 +48,7 @@ pub fn entry(seq: u32, step: &Step, writer: &Writer, run: &str) -> Option<Entry>
         what: step.what.clone(),
         writer: writer.clone(),
         also: Vec::new(),
+        hidden: false,
         run: run.to_string(),
         look: look(step).as_ref().map(look_text),
         undo,
@@ -118,6 +119,16 @@ pub(super) enum Kept {
     Known(u32, Option<Writer>),
 }
 
+impl Kept {
+    /// The number of a new entry, under which the host keeps what was before.
+    fn place(&self) -> Option<String> {
+        match self {
+            Kept::New(entry) => Some(entry.seq.to_string()),
+            Kept::Known(..) => None,
+        }
+    }
+}
+
 /// The content that has to go ahead of the script, by the number of its step in the stream.
 pub(super) fn ahead(stream: &Stream) -> Vec<(usize, &Content)> {
     let steps = stream.parts.iter().flat_map(|part| &part.steps).enumerate();
@@ -163,8 +174,10 @@ fn intents(text: &mut String, kept: &[Option<Kept>], names: &Names) {
         Some(Kept::Known(_, None)) | None => None,
     });
     let new: Vec<String> = new.collect();
+    let places: Vec<String> = kept.iter().flatten().filter_map(Kept::place).collect();
     if !new.is_empty() {
-        put(text, format_args!("_tb_intend {} {}\n", head(names), sh::words(new.iter().map(String::as_str))));
+        let places = sh::quote(&places.join(" "));
+        put(text, format_args!("_tb_intend {} {places} {}\n", head(names), sh::words(new.iter().map(String::as_str))));
     }
 }
 

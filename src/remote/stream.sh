@@ -37,7 +37,7 @@ _tb_lock() {
 	[ -z "$_tb_s" ] || return 0
 	# Who has no place for a journal can only run commands, and those are not locked.
 	{ [ -d "$_tb_j/k" ] || _tb_settle; } 2>/dev/null || return 0
-	_tb_intend "$1"
+	_tb_intend "$1" ''
 	[ -z "$_tb_s" ] || return 0
 	_tb_n="$2
 $$ $(_tb_born $$)"
@@ -121,7 +121,8 @@ _tb_claimed() {
 	return 1
 }
 
-# $1: the head of a new journal, then the lines.
+# $1: the head of a new journal, $2: the numbers of new entries, then the lines. Each entry gets its place right behind its
+# record, so that a place that is missing, or one that no record speaks of, shows that something was taken away.
 _tb_intend() {
 	[ -z "$_tb_s" ] || return 0
 	if ! { [ -d "$_tb_j/k" ] || _tb_settle; } 2>/dev/null; then
@@ -129,11 +130,11 @@ _tb_intend() {
 		_tb_tell X "cannot make the directory $_tb_j for the journal"
 		return
 	fi
-	_tb_l=$1
-	shift
+	_tb_l=$1 _tb_n=$2
+	shift 2
 	[ -s "$_tb_j/journal" ] || set -- "$_tb_l" "$@"
 	[ $# -gt 0 ] || return 0
-	if ! { printf '%s\n' "$@" >>"$_tb_j/journal" && sync "$_tb_j/journal"; } 2>/dev/null; then
+	if ! { printf '%s\n' "$@" >>"$_tb_j/journal" && sync "$_tb_j/journal" && { [ -z "$_tb_n" ] || (cd "$_tb_j/k" && mkdir -p $_tb_n); }; } 2>/dev/null; then
 		_tb_s=setup
 		_tb_tell X "cannot write the journal $_tb_j/journal"
 	fi
@@ -190,7 +191,7 @@ _tb_remember() {
 		_tb_s=claimed:$_tb_x
 		return 1
 	fi
-	if { [ -d "$_tb_k" ] || mkdir "$_tb_k"; } && { [ -z "$2" ] || _tb_before; } && { [ -z "$3" ] || _tb_keep "$3" "$4"; } &&
+	if { [ -z "$2" ] || _tb_before; } && { [ -z "$3" ] || _tb_keep "$3" "$4"; } &&
 		{ [ -z "$5" ] || printf '%s\n' "$5" >"$_tb_k/id"; } && true >"$_tb_k/ready"; then
 		return 0
 	fi 2>/dev/null
@@ -397,7 +398,10 @@ _tb_mend() {
 _tb_undo() {
 	_tb_part || return 0
 	_tb_k=$_tb_j/k/$1
-	if [ ! -e "$_tb_k/ready" ]; then
+	if [ ! -d "$_tb_k" ] && [ -s "$_tb_j/journal" ] && ! grep -qxF -e "$5" "$_tb_j/journal"; then
+		_tb_tell U "$1" "failed what was there before was kept in $_tb_k, which is gone"
+		return
+	elif [ ! -e "$_tb_k/ready" ]; then
 		_tb_drop "$1" already "$5"
 		return
 	elif [ -s "$_tb_k/never" ]; then

@@ -134,6 +134,7 @@ fn ended(place: &Place, ended: &Ended, plan: bool, run: &Run, look: &Look) -> St
         // The plan lists what would change when it knows all of it.
         Outcome::Changed => ("changed", Tone::Change, !plan || talks),
         Outcome::Unknown(_) => ("unknown", Tone::Note, !plan),
+        Outcome::Failed(_) if ended.rescued => ("rescued", Tone::Change, true),
         Outcome::Failed(_) if ended.ignored => ("ignored", Tone::Change, true),
         Outcome::Failed(_) => ("failed", Tone::Bad, true),
         Outcome::Skipped(_) => ("skipped", Tone::Dim, loud),

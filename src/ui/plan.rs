@@ -64,6 +64,14 @@ impl Plan {
             Outcome::Unknown(why) => vec![Line { sign: '?', step: plain(&after(why)) }],
             Outcome::Same | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Unreached(_) => return,
         };
+        // Items of a loop may each want the same, such as the directory above them.
+        let mut once: Vec<Line> = Vec::new();
+        lines.into_iter().for_each(|line| {
+            if !once.contains(&line) {
+                once.push(line)
+            }
+        });
+        let lines = once;
         self.never += lines.iter().filter(|line| line.step.never.is_some()).count();
         let title = title(place);
         let first =
