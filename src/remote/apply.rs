@@ -155,6 +155,7 @@ impl Host {
         let rest = own_rest(self, stream, &user, &link);
         let titles: Vec<&str> = stream.parts.iter().map(|part| part.writer.task.as_str()).collect();
         tracing::debug!(host = self.worker.name, "a stream: {}", titles.join(", "));
+        let before = self.users.entry(user.clone()).or_default().book.clone();
         let kept = self.entries(stream, &user);
         let mut text = String::new();
         let known = self.users.entry(user.clone()).or_default();
@@ -163,7 +164,12 @@ impl Host {
         }
         text.push_str(&stream::script(stream, &kept, &rest, &names));
         known.locked |= stream.locks;
-        self.run_through(&link, &user, shell, &names, text, seen).await
+        let end = self.run_through(&link, &user, shell, &names, text, seen).await;
+        if seen.setup.is_some() || matches!(end, Ok(End::Never(_) | End::Refused(_))) {
+            // Nothing of it was written.
+            self.users.entry(user).or_default().book = before;
+        }
+        end
     }
 
     /// Sends a script that makes a run directory, and hears it to its end, over several connections if need be.
@@ -203,15 +209,15 @@ impl Host {
         let known = self.users.entry(user.clone()).or_default();
         let steps = stream.parts.iter().flat_map(|part| part.steps.iter().map(move |step| (part, step)));
         let entry = |(part, step): (&Part, &Step)| {
-            let entry = stream::entry(known.next.max(1), step, &part.writer, &run)?;
+            let entry = stream::entry(known.book.next.max(1), step, &part.writer, &run)?;
             let entry = Entry { hidden: part.hidden, ..entry };
-            if let Some((seq, writers)) = known.kept.get_mut(&Thing::of(&entry)) {
+            if let Some((seq, writers)) = known.book.kept.get_mut(&Thing::of(&entry)) {
                 let new = writers.insert(part.writer.clone());
                 return Some(Kept::Known(*seq, new.then(|| part.writer.clone())));
             }
-            known.next = entry.seq + 1;
-            known.live.insert(entry.seq);
-            known.kept.insert(Thing::of(&entry), (entry.seq, HashSet::from([part.writer.clone()])));
+            known.book.next = entry.seq + 1;
+            known.book.live.insert(entry.seq);
+            known.book.kept.insert(Thing::of(&entry), (entry.seq, HashSet::from([part.writer.clone()])));
             Some(Kept::New(entry))
         };
         steps.map(entry).collect()

@@ -173,6 +173,17 @@ impl Thing {
     }
 }
 
+/// The journal as this run goes on with it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    /// Entries that were not taken back.
+    pub(super) live: BTreeSet<u32>,
+    /// The entry of each thing, and who wants it.
+    pub(super) kept: HashMap<Thing, (u32, HashSet<Writer>)>,
+    /// The next free number.
+    pub(super) next: u32,
+}
+
 /// What is known of one user of the host.
 #[derive(Default)]
 pub(super) struct Known {
@@ -182,14 +193,9 @@ pub(super) struct Known {
     /// The journal as it was read at first; names are the ones it was told under.
     pub(super) journal: Option<Result<Journal, Damage>>,
     pub(super) names: HashSet<As>,
-    /// Entries of the journal that were not taken back.
-    pub(super) live: BTreeSet<u32>,
-    /// The entry of each thing in the journal, and who wants it.
-    pub(super) kept: HashMap<Thing, (u32, HashSet<Writer>)>,
+    pub(super) book: Book,
     /// The testbed is locked by this run.
     pub(super) locked: bool,
-    /// The next free number of the journal.
-    pub(super) next: u32,
     /// The length of the journal up to its last complete line, if there is something behind it.
     pub(super) whole: Option<usize>,
 }
@@ -434,13 +440,13 @@ impl Host {
             let journal =
                 Journal::parse(text, &self.worker.manner.testbed).and_then(|journal| journal.speaks_of(places));
             if let Ok(journal) = &journal {
-                known.live = journal.entries.iter().map(|entry| entry.seq).collect();
+                known.book.live = journal.entries.iter().map(|entry| entry.seq).collect();
                 let things = journal.entries.iter().map(|entry| {
                     let writers = entry.writers().cloned().collect();
                     (Thing::of(entry), (entry.seq, writers))
                 });
-                known.kept = things.collect();
-                known.next = journal.next;
+                known.book.kept = things.collect();
+                known.book.next = journal.next;
             }
             known.journal = Some(journal);
         }

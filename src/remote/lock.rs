@@ -59,7 +59,7 @@ impl Host {
         for known in self.users.values_mut().filter(|known| known.locked) {
             known.locked = false;
             if let Some(shell) = &mut known.shell {
-                if known.live.is_empty() && matches!(known.journal, Some(Ok(_))) {
+                if known.book.live.is_empty() && matches!(known.journal, Some(Ok(_))) {
                     // All was taken back: what is still written there is of no use.
                     shell.send(format!("[ -s \"$_tb_j/pending\" ] || _tb_forget {testbed}\n")).await;
                 }

@@ -39,7 +39,7 @@ impl Host {
         let key = self.key(user, &link);
         let known = self.users.entry(key).or_default();
         for seq in seen.undone {
-            known.live.remove(&seq);
+            known.book.live.remove(&seq);
         }
         match seen.setup {
             Some(why) => {
@@ -86,7 +86,7 @@ impl Host {
             self.meet(user).await?;
         }
         let known = self.users.entry(key.clone()).or_default();
-        if !known.live.is_empty() || !matches!(known.journal, Some(Ok(_))) {
+        if !known.book.live.is_empty() || !matches!(known.journal, Some(Ok(_))) {
             return Ok(Answer::Finished);
         }
         let link = self.linked().await?;
