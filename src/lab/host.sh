@@ -44,9 +44,13 @@ links() {
     first=
     ! chrt --rr 1 true 2>/dev/null || first="chrt --rr 1"
     while :; do
+        # Anew each time: one that cannot do its work must not fill the memory with saying so.
+        exec >"$lab/links.log" 2>&1
         $first "/proc/$$/fd/9" lab forward "$lab"
-        echo "the forwarder ended with $?" >&2
-        sleep 0.1
+        code=$?
+        echo "the forwarder ended with $code"
+        # Killed: at once; what it has said itself will be true a moment later too.
+        [ "$code" -gt 128 ] && sleep 0.1 || sleep 1
     done
 }
 

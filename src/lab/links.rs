@@ -182,9 +182,9 @@ fn wait(name: &str, devices: &BTreeSet<&str>) -> Result<()> {
 
 fn said(name: &str) -> String {
     let text = fs::read_to_string(log(name)).unwrap_or_default();
-    match text.lines().last() {
-        Some(line) => line.to_owned(),
-        None => format!("nothing was said in {}", log(name).display()),
+    match text.trim() {
+        "" => format!("nothing was said in {}", log(name).display()),
+        text => text.to_owned(),
     }
 }
 

@@ -111,7 +111,7 @@ fn one(item: &Node, regions: &[&str], faults: &mut Diagnostics) -> Option<Link> 
 fn ends(node: &Node, regions: &[&str]) -> Result<[String; 2], Diagnostic> {
     let wrong = || {
         let fault = Diagnostic::error("a link is between two regions").at(&node.span);
-        fault.help("write: `between: [here, there]`; the same twice for the networks of one region")
+        fault.help("write `between: [here, there]`; twice the same for its networks")
     };
     let [a, b] = node.as_list().ok_or_else(wrong)? else { return Err(wrong()) };
     let region = |node: &Node| {
@@ -159,7 +159,7 @@ fn time(node: &Node) -> Result<Duration, Diagnostic> {
         }
         None => {
             let fault = Diagnostic::error(format!("{} is not a time", said(node))).at(&node.span);
-            Err(fault.help("write a number and a unit: `9ms`, `200us`; without a unit it is milliseconds"))
+            Err(fault.help("write `9ms` or `200us`; a number alone is milliseconds"))
         }
     }
 }
@@ -171,7 +171,7 @@ fn rate(node: &Node) -> Result<u64, Diagnostic> {
         Some(_) => Err(Diagnostic::error(format!("{} is not between 1kbit and 1000gbit", said(node))).at(&node.span)),
         None => {
             let fault = Diagnostic::error(format!("{} is not a rate", said(node))).at(&node.span);
-            Err(fault.help("write bits a second: `300mbit`, `1gbit`; without the key there is no limit"))
+            Err(fault.help("write `300mbit` or `1gbit`; without the key there is no limit"))
         }
     }
 }
@@ -257,7 +257,7 @@ mod tests {
         );
         refuses(
             "- {between: [lab, lab], rtt: 9m}\n",
-            "hosts.yml:1:30: `9m` is not a time / write a number and a unit: `9ms`, `200us`; without a unit it is milliseconds",
+            "hosts.yml:1:30: `9m` is not a time / write `9ms` or `200us`; a number alone is milliseconds",
         );
         refuses(
             "- {between: [lab, lab], rtt: 20s}\n",
@@ -265,7 +265,7 @@ mod tests {
         );
         refuses(
             "- {between: [lab, lab], rtt: 1, rate: 100}\n",
-            "hosts.yml:1:39: `100` is not a rate / write bits a second: `300mbit`, `1gbit`; without the key there is no limit",
+            "hosts.yml:1:39: `100` is not a rate / write `300mbit` or `1gbit`; without the key there is no limit",
         );
         refuses(
             "- {between: [lab, lab], rtt: 1, rate: 1bit}\n",
@@ -281,7 +281,7 @@ mod tests {
         refuses("- {rtt: 1}\n", "hosts.yml:1:3: the link does not say `between` / ");
         refuses(
             "- {between: [lab], rtt: 1}\n",
-            "hosts.yml:1:13: a link is between two regions / write: `between: [here, there]`; the same twice for the networks of one region",
+            "hosts.yml:1:13: a link is between two regions / write `between: [here, there]`; twice the same for its networks",
         );
         refuses(
             "- {between: [lab, stockholm], rtt: 1}\n- {between: [stockholm, lab], rtt: 2}\n",
