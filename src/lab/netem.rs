@@ -126,3 +126,40 @@ fn remove_stale(layout: &Layout, to: usize) {
         succeeds("tc", &["class", "delete", "dev", bridge, "classid", &format!("{HANDLE}:{:x}", from + 1)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rtt: u64, jitter: u64, loss: f64, rate: Option<u64>, expected: &str) {
+        let (rtt, jitter) = (Duration::from_micros(rtt), Duration::from_micros(jitter));
+        let between = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(words(&Link { between, rtt, jitter, loss, rate, source: String::new() }), expected);
+    }
+
+    #[test]
+    fn half_of_the_round_trip_and_room_for_what_is_on_the_way() {
+        check(9000, 0, 0.0, None, "limit 5625 delay 4500.000us");
+        check(9001, 0, 0.0, Some(1_000_000_000), "limit 8896 delay 4500.500us rate 1000000000bit");
+        check(0, 0, 100.0, Some(1_000_000), "limit 1000 delay 0.000us loss random 100% rate 1000000bit");
+    }
+
+    #[test]
+    fn jitter_keeps_the_order_by_a_rate() {
+        check(
+            1000,
+            50,
+            0.1,
+            None,
+            "limit 1000 delay 500.000us 50.000us distribution normal loss random 0.1% rate 100gbit",
+        );
+        check(
+            1000,
+            50,
+            0.0,
+            Some(5_000_000_000),
+            "limit 41980 delay 500.000us 50.000us distribution normal rate 5000000000bit",
+        );
+    }
+}
