@@ -80,6 +80,11 @@ fn what_is_written_wrong_ends_with_1() {
         ("kind.yml", "- hosts: all\n  tasks:\n    - comand: ls\n"),
         ("argument.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: {cmd: ls, crates: x}\n"),
         ("good.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n"),
+        (
+            "far.yml",
+            "all:\n  vars:\n    links:\n    - {between: [a, bb], rtt: 9ms}\n  hosts: {x: {region: a}, y: {region: b}}\n",
+        ),
+        ("late.yml", "all:\n  vars: {links: [{between: [lab, lab], rtt: 9m}]}\n  hosts: {x: }\n"),
         ("ssh.yml", "all:\n  hosts: {a: {ansible_ssh_common_args: '-o ProxyCommand=x'}}\n"),
     ]);
     for (words, said) in [
@@ -93,6 +98,10 @@ fn what_is_written_wrong_ends_with_1() {
         ("check hosts.yml kind.yml", "did you mean `command`?"),
         ("check hosts.yml good.yml -l wbe", "did you mean `web`?"),
         ("apply hosts.yml good.yml -e @gone.yml", "gone.yml"),
+        ("check far.yml", "far.yml:4:21"),
+        ("plan far.yml good.yml", "no host is in the region `bb`"),
+        ("lab up far.yml", "did you mean `b`?"),
+        ("lab status late.yml", "`9m` is not a time"),
         ("exec hosts.yml wbe -- true", "did you mean `web`?"),
         ("exec ssh.yml all -- true", "`ProxyCommand` is unsupported"),
         ("apply hosts.yml good.yml --become-method su", "by `su` is unsupported"),
@@ -176,12 +185,14 @@ fn inventories_in_all_forms() {
 
 #[test]
 fn help_is_data() {
-    let desk = Desk::new(&[]);
+    // The `links` of other people are theirs.
+    let desk = Desk::new(&[("others.yml", "all:\n  vars: {links: [{href: x}]}\n  hosts: {x: }\n")]);
     for words in ["", "plan", "apply", "destroy", "check", "graph", "inventory", "exec", "doc", "lab", "lab up"] {
         check(&desk, &format!("{words} --help"), 0, "Examples:", "");
     }
+    check(&desk, "check others.yml", 0, "right: testbed others, 1 host", "");
     check(&desk, "--version", 0, "tbctl ", "");
-    check(&desk, "lab status hosts.yml --json", 0, "{\"hosts\":[]}\n", "");
+    check(&desk, "lab status hosts.yml --json", 0, "{\"hosts\":[],\"links\":[]}\n", "");
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn spec(name: &str, hosts: &[(&str, &str, Option<Ipv4Addr>)]) -> Spec {
         name: (*name).to_owned(),
         region: (*region).to_owned(),
         address: *address,
+        ..HostSpec::new(name)
     });
     Spec { name: name.to_owned(), hosts: hosts.collect(), ..Spec::default() }
 }

@@ -7,6 +7,9 @@ need iptables iptables
 need mmdebstrap mmdebstrap
 need ssh openssh-client
 need wg wireguard-tools
+need insmod kmod
+# A kernel with netem, wherever this one has none.
+[ "$(uname -m)" != x86_64 ] || need linux.uml user-mode-linux
 need busybox busybox
 need dash dash
 need tmux tmux

@@ -12,6 +12,7 @@ use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::console::Stop;
 use crate::cli::host_vars::HostVars;
+use crate::cli::links;
 use crate::cli::load;
 use crate::cli::load::Loaded;
 use crate::cli::load::Playbooks;
@@ -19,6 +20,8 @@ use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::lab;
 use crate::lab::HostSpec;
+use crate::lab::LinkStatus;
+use crate::lab::LinksBy;
 use crate::lab::Spec;
 use crate::lab::Status;
 use crate::lang::lookup::Fault;
@@ -43,7 +46,8 @@ Examples:
 
 While a lab is up, all other commands reach the hosts of that testbed there.
 Hosts with `ansible_connection: local` are no lab hosts. `region` puts hosts
-into networks of their own, `lab_address` gives a host a fixed address.";
+into networks of their own, `network` does so within a region, `links` says
+what lies between regions, `lab_address` gives a host a fixed address.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -79,7 +83,13 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
-    /// Show the hosts and their addresses
+    /// Carry the packets of a lab's links; `up` starts it where it is needed
+    #[command(hide = true, after_help = "Examples:\n  tbctl lab forward /run/tbctl-lab/NAME")]
+    Forward {
+        /// The lab's directory
+        dir: PathBuf,
+    },
+    /// Show the hosts, their addresses and the links
     #[command(
         after_help = "Examples:\n  tbctl lab status                       The labs that are up\n  tbctl lab status hosts.yml --json"
     )]
@@ -98,6 +108,7 @@ pub(super) fn run(console: &Console, args: &Args) -> Done {
             let mut spec = spec(&read(console, inventory)?)?;
             spec.rootfs.clone_from(rootfs);
             spec.packages.clone_from(package);
+            spec.program = std::env::current_exe().ok();
             let status = lab::up(&spec, &mut |text| console.note(text))?;
             console.data(&table(&spec.name, &status))?;
         }
@@ -114,6 +125,7 @@ pub(super) fn run(console: &Console, args: &Args) -> Done {
             let status = lab::exec(&name(console, inventory)?, host, command)?;
             return Ok(code(status));
         }
+        Command::Forward { dir } => lab::forward(dir)?,
         Command::Status { inventory: None, json } => {
             let names = lab::names()?;
             console.data(&match json {
@@ -164,7 +176,7 @@ fn spec(loaded: &Loaded) -> Result<Spec, Diagnostics> {
             }
         };
         let local = text("ansible_connection").is_some_and(|(text, _)| text.ends_with("local"));
-        let (region, address) = (text("region"), text("lab_address"));
+        let (region, network, address) = (text("region"), text("network"), text("lab_address"));
         if local {
             continue;
         }
@@ -172,11 +184,16 @@ fn spec(loaded: &Loaded) -> Result<Spec, Diagnostics> {
         if let Some((region, _)) = region {
             host.region = region;
         }
+        host.network = network.map(|(network, _)| network);
         if let Some((text, span)) = address {
             let wrong = |_| Diagnostic::error(format!("`{text}` is not an IPv4 address")).at(&span);
             host.address = faults.take(text.parse::<Ipv4Addr>().map_err(wrong));
         }
         spec.hosts.push(host);
+    }
+    match links::read(loaded) {
+        Ok(links) => spec.links = links,
+        Err(more) => faults.extend(more),
     }
     faults.check(spec)
 }
@@ -192,7 +209,31 @@ fn table(name: &str, status: &Status) -> String {
         let state = if host.pid.is_some() { "up" } else { "off" };
         out += &format!("{}  {state:<3}  {}\n", pad(&host.name, width), addresses.join(" "));
     }
+    for link in &status.links {
+        out += &format!("{}\n", line(link));
+    }
     out
+}
+
+/// One link in words.
+fn line(link: &LinkStatus) -> String {
+    let [one, other] = &link.between;
+    let mut words = vec![format!("rtt {} ms", link.rtt_ms)];
+    if link.jitter_ms > 0.0 {
+        words.push(format!("jitter {} ms", link.jitter_ms));
+    }
+    if link.loss_percent > 0.0 {
+        words.push(format!("loss {} %", link.loss_percent));
+    }
+    if let Some(rate) = link.rate_bits {
+        words.push(format!("rate {} Mbit/s", rate as f64 / 1e6));
+    }
+    let by = match (link.by, link.up) {
+        (LinksBy::Netem, _) => "by netem",
+        (LinksBy::Forwarder, true) => "by the forwarder",
+        (LinksBy::Forwarder, false) => "carries nothing now",
+    };
+    format!("{one} - {other}  {}  {by}", words.join(", "))
 }
 
 /// As a shell has it: a signal is 128 and its number.

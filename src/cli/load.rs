@@ -11,6 +11,7 @@ use crate::cli::args::Connection;
 use crate::cli::args::Sources;
 use crate::cli::console::Console;
 use crate::cli::console::Stop;
+use crate::cli::links;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::lang::config;
@@ -53,7 +54,10 @@ pub(super) fn load(
     let (project, playbooks, warnings) = read?;
     console.faults(&warnings);
     console.faults(&project.warnings);
-    Ok(Loaded { project, files, templates, playbooks })
+    let loaded = Loaded { project, files, templates, playbooks };
+    // What is wrong with them is said by every command.
+    links::read(&loaded)?;
+    Ok(loaded)
 }
 
 fn read(

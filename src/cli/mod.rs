@@ -16,6 +16,7 @@ mod graph;
 mod host_vars;
 mod inventory;
 mod lab;
+mod links;
 mod load;
 mod met;
 mod plan;

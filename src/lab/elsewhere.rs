@@ -31,6 +31,11 @@ pub fn status(_: &str) -> Result<Status> {
     bail!(SENTENCE)
 }
 
+/// Always an error here.
+pub fn forward(_: &std::path::Path) -> Result<()> {
+    bail!(SENTENCE)
+}
+
 /// No lab can be up here.
 pub fn access(_: &str) -> Result<Option<Vec<(String, Access)>>> {
     Ok(None)

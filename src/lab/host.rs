@@ -29,7 +29,7 @@ const SCRIPT: &str = include_str!("host.sh");
 /// Writes what all hosts of a lab share.
 pub(super) fn prepare_lab(layout: &Layout) -> Result<()> {
     let dir = state::lab_dir(&layout.name);
-    state::replace(&dir.join("host.sh"), SCRIPT)?;
+    write_script(&layout.name)?;
     state::replace(&dir.join("resolv.conf"), &net::resolvers())?;
     // A tree that was built here has been dressed; a foreign one is dressed in each host's own layer.
     let dressed = layout.lower.join("etc/ssh/sshd_config.d/tbctl-lab.conf").exists();
@@ -40,6 +40,11 @@ pub(super) fn prepare_lab(layout: &Layout) -> Result<()> {
         symlink(&layout.lower, &lower).with_context(|| format!("cannot write {}", lower.display()))?;
     }
     keys::make(&state::key(&layout.name), &format!("tbctl-lab {}", layout.name))
+}
+
+/// Writes what runs outside and around the hosts.
+pub(super) fn write_script(name: &str) -> Result<()> {
+    state::replace(&state::lab_dir(name).join("host.sh"), SCRIPT)
 }
 
 /// Writes what is one host's own.
@@ -100,8 +105,19 @@ pub(super) fn is_supervised(name: &str, host: &str) -> bool {
     text.trim().parse().is_ok_and(|pid| is_in(pid, &format!("/tbctl-lab/{name}/supervisors")))
 }
 
+/// Whether something keeps the forwarder of the lab's links running.
+pub(super) fn is_supervised_link(name: &str) -> bool {
+    let text = fs::read_to_string(state::lab_dir(name).join("links.pid")).unwrap_or_default();
+    text.trim().parse().is_ok_and(|pid| is_in(pid, &format!("/tbctl-lab/{name}/links")))
+}
+
 fn is_in(pid: u32, group: &str) -> bool {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let read = |what: &str| fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    // Dead, but nobody has asked for its exit status yet.
+    if read("stat").contains(") Z ") {
+        return false;
+    }
+    let groups = read("cgroup");
     groups.lines().filter_map(|line| line.split_once(group)).any(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -5,6 +5,7 @@
 #   wire       own network, mounts, host name, IPC; makes the host's end of the cable
 #   enter      own processes: this one is the host's process 1 from here on
 #   root       own view of the cgroups; builds the root, turns to it, becomes init
+#   links      (alone) keeps the forwarder of the lab's links running, which is the program $4
 #   sweep      (alone) kills whatever a lab has running and removes its cgroups
 #
 # $lab is the lab's directory; $host one of its hosts, whose facts are in $lab/hosts/$host/facts.
@@ -28,6 +29,29 @@ see_groups() { mkdir -p "$groups" && must mount -t cgroup2 none "$groups"; }
 facts() {
     # address, prefix, mac, gateway, cable, bridge, hostname, advmss
     . "$dir/facts"
+}
+
+links() {
+    # Open from here on, so that it can be run again after it was replaced or removed.
+    exec 9<"$1" || fail "cannot open $1"
+    see_groups
+    must mkdir -p "$group/links"
+    echo $$ >"$group/links/cgroup.procs" || fail "cannot enter a cgroup"
+    echo $$ >"$lab/links.pid"
+    # The lab's lock came in here, as in `supervise`.
+    exec </dev/null
+    # Before others whenever a packet is due, where the machine allows that.
+    first=
+    ! chrt --rr 1 true 2>/dev/null || first="chrt --rr 1"
+    while :; do
+        # Anew each time: one that cannot do its work must not fill the memory with saying so.
+        exec >"$lab/links.log" 2>&1
+        $first "/proc/$$/fd/9" lab forward "$lab"
+        code=$?
+        echo "the forwarder ended with $code"
+        # Killed: at once; what it has said itself will be true a moment later too.
+        [ "$code" -gt 128 ] && sleep 0.1 || sleep 1
+    done
 }
 
 # The process whose network is the machine's goes along in $boss.
@@ -151,9 +175,9 @@ mount_devices() {
     ln -s fd/2 "$new/dev/stderr"
 }
 
-# The hosts' processes; then, when those are gone and have been waited for, the supervisors.
+# The hosts' processes and the links'; then, when those are gone and have been waited for, the supervisors.
 members() {
-    found=$(find "$group" -path '*/host-*' -name cgroup.procs -exec cat {} + 2>/dev/null)
+    found=$(find "$group" \( -path '*/host-*' -o -path '*/links/*' \) -name cgroup.procs -exec cat {} + 2>/dev/null)
     [ -n "$found" ] || found=$(cat "$group/supervisors/cgroup.procs" 2>/dev/null)
     echo "$found"
 }
@@ -172,4 +196,5 @@ sweep() {
     exit 0
 }
 
-"$stage"
+[ "$stage" != links ] || shift 3
+"$stage" "$@"

@@ -15,25 +15,41 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::lab::HostSpec;
+use crate::lab::LinksBy;
 use crate::lab::Spec;
+use crate::lang::links::Link;
 
 /// The first host of a region; below are gateways and room for people.
 const FIRST_HOST: u8 = 10;
 
 /// A lab as it was laid out; what is written down before anything of it exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Layout {
     pub(super) name: String,
     pub(super) slot: u8,
     pub(super) lower: PathBuf,
     pub(super) regions: Vec<Region>,
     pub(super) hosts: Vec<Host>,
+    #[serde(default)]
+    pub(super) links: Vec<Wire>,
+    /// None until there has been a link.
+    #[serde(default)]
+    pub(super) links_by: Option<LinksBy>,
 }
 
-/// One bridge and the networks on it.
+/// A link and the device its packets go through, if a forwarder makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Wire {
+    pub(super) device: String,
+    pub(super) link: Link,
+}
+
+/// One bridge and the networks on it: a region, or what hosts of it name as a network of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Region {
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) network: Option<String>,
     pub(super) bridge: String,
     /// The machine's address in each /24 of the region.
     pub(super) gateways: Vec<Ipv4Addr>,
@@ -43,11 +59,27 @@ pub(super) struct Region {
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) region: String,
+    #[serde(default)]
+    pub(super) network: Option<String>,
     pub(super) bridge: String,
     /// The machine's end of the host's only cable.
     pub(super) cable: String,
     pub(super) address: Ipv4Addr,
     pub(super) gateway: Ipv4Addr,
+}
+
+impl Region {
+    fn said(&self) -> String {
+        place(&self.name, self.network.as_deref())
+    }
+}
+
+/// As messages say it.
+fn place(region: &str, network: Option<&str>) -> String {
+    match network {
+        Some(network) => format!("the network `{network}` of the region `{region}`"),
+        None => format!("the region `{region}`"),
+    }
 }
 
 /// A network the machine already has: first address and prefix length, and where it leads.
@@ -74,6 +106,11 @@ pub(super) fn bridges(slot: u8) -> String {
 /// See [`bridges`].
 pub(super) fn cables(slot: u8) -> String {
     format!("tbl{slot}-h")
+}
+
+/// See [`bridges`]. Begins like those, so that the firewall's rules for bridges hold for links too.
+pub(super) fn devices(slot: u8) -> String {
+    format!("tbl{slot}-rl")
 }
 
 /// Says what is wrong with a name that goes into paths, comments and cgroups.
@@ -130,7 +167,8 @@ pub(super) fn choose_slot(name: &str, used: &BTreeSet<u8>, taken: &[Taken]) -> R
 
 impl Layout {
     pub(super) fn new(name: &str, slot: u8, lower: PathBuf) -> Layout {
-        Layout { name: name.to_owned(), slot, lower, regions: Vec::new(), hosts: Vec::new() }
+        let (regions, hosts, links) = (Vec::new(), Vec::new(), Vec::new());
+        Layout { name: name.to_owned(), slot, lower, regions, hosts, links, links_by: None }
     }
 
     pub(super) fn host(&self, name: &str) -> Result<&Host> {
@@ -148,13 +186,13 @@ impl Layout {
     pub(super) fn extend(&mut self, spec: &Spec, taken: &[Taken]) -> Result<()> {
         for wanted in &spec.hosts {
             let Some(host) = self.hosts.iter().find(|host| host.name == wanted.name) else { continue };
-            if host.region != wanted.region || wanted.address.is_some_and(|address| address != host.address) {
+            let moved = (&host.region, &host.network) != (&wanted.region, &wanted.network);
+            if moved || wanted.address.is_some_and(|address| address != host.address) {
                 bail!(
-                    "the host `{}` is up as {} in region `{}`, which is not what is asked for now: take the lab `{}` \
-                     down first",
+                    "the host `{}` is up as {} in {}, which is not what is asked for now: take the lab `{}` down first",
                     host.name,
                     host.address,
-                    host.region,
+                    place(&host.region, host.network.as_deref()),
                     self.name
                 );
             }
@@ -162,7 +200,7 @@ impl Layout {
         // Wishes first, so that a chosen address never stands in the way of a wanted one.
         let (wishes, others): (Vec<_>, Vec<_>) = spec.hosts.iter().partition(|host| host.address.is_some());
         for wanted in spec.hosts.iter() {
-            self.region(&wanted.region)?;
+            self.region(&wanted.region, wanted.network.as_deref())?;
         }
         let mut made = Vec::new();
         for wanted in wishes.into_iter().chain(others) {
@@ -175,28 +213,56 @@ impl Layout {
         let order = |name: &str| spec.hosts.iter().position(|host| host.name == name);
         let old = self.hosts.len() - made.len();
         self.hosts[old..].sort_by_key(|host| order(&host.name));
+        self.lay_links(&spec.links);
         Ok(())
     }
 
-    /// The index of a region, which is made if it is new.
-    fn region(&mut self, name: &str) -> Result<usize> {
-        if let Some(index) = self.regions.iter().position(|region| region.name == name) {
+    /// The links as they are to be; one that was there keeps its device, whatever its figures.
+    fn lay_links(&mut self, links: &[Link]) {
+        let old = std::mem::take(&mut self.links);
+        for link in links {
+            let known = |wire: &&Wire| wire.link.joins(&link.between[0], &link.between[1]);
+            let device = match old.iter().find(known) {
+                Some(wire) => wire.device.clone(),
+                None => {
+                    let used: BTreeSet<&String> = old.iter().chain(&self.links).map(|wire| &wire.device).collect();
+                    let names = (0..=used.len()).map(|number| format!("{}{number}", devices(self.slot)));
+                    names.into_iter().find(|name| !used.contains(name)).unwrap_or_default()
+                }
+            };
+            self.links.push(Wire { device, link: link.clone() });
+        }
+    }
+
+    /// The link from one network to another, by their places in `regions`.
+    pub(super) fn wire(&self, from: usize, to: usize) -> Option<&Wire> {
+        let (a, b) = (self.regions.get(from)?, self.regions.get(to)?);
+        // Within a network there is none.
+        let mut links = self.links.iter().filter(|_| from != to);
+        links.find(|wire| wire.link.joins(&a.name, &b.name))
+    }
+
+    /// The index of a region's network, which is made if it is new.
+    fn region(&mut self, name: &str, network: Option<&str>) -> Result<usize> {
+        let same = |region: &Region| region.name == name && region.network.as_deref() == network;
+        if let Some(index) = self.regions.iter().position(same) {
             return Ok(index);
         }
         let index = self.regions.len();
         if index > 255 {
-            bail!("the lab `{}` has more than 256 regions", self.name);
+            bail!("the lab `{}` has more than 256 networks", self.name);
         }
         let bridge = format!("{}{index}", bridges(self.slot));
-        self.regions.push(Region { name: name.to_owned(), bridge, gateways: Vec::new() });
+        let network = network.map(str::to_owned);
+        self.regions.push(Region { name: name.to_owned(), network, bridge, gateways: Vec::new() });
         Ok(index)
     }
 
     fn place(&mut self, wanted: &HostSpec, spec: &Spec, taken: &[Taken]) -> Result<Host> {
-        let index = self.region(&wanted.region)?;
+        let index = self.region(&wanted.region, wanted.network.as_deref())?;
         let address = match wanted.address {
             Some(address) => address,
-            None => self.free_address(index, &wanted.region)?,
+            None => self.free_address(index)?,
         };
         let gateway = self.gateway(index, address, spec, taken)?;
         if gateway == address || self.hosts.iter().any(|host| host.address == address) {
@@ -209,6 +275,7 @@ impl Layout {
         Ok(Host {
             name: wanted.name.clone(),
             region: wanted.region.clone(),
+            network: wanted.network.clone(),
             bridge: self.regions[index].bridge.clone(),
             cable: format!("{}{}", cables(self.slot), number.unwrap_or(0)),
             address,
@@ -216,13 +283,13 @@ impl Layout {
         })
     }
 
-    fn free_address(&self, region: usize, name: &str) -> Result<Ipv4Addr> {
+    fn free_address(&self, region: usize) -> Result<Ipv4Addr> {
         let free = (FIRST_HOST..=254)
             .map(|number| Ipv4Addr::new(10, self.slot, region as u8, number))
             .find(|address| self.hosts.iter().all(|host| host.address != *address));
         match free {
             Some(address) => Ok(address),
-            None => bail!("the region `{name}` is full: a region has room for 245 hosts"),
+            None => bail!("{} is full: a network has room for 245 hosts", self.regions[region].said()),
         }
     }
 
@@ -234,18 +301,13 @@ impl Layout {
                 if index == region {
                     return Ok(*gateway);
                 }
-                bail!(
-                    "the network {first}/24 would be in two regions, `{}` and `{}`",
-                    other.name,
-                    self.regions[region].name
-                );
+                bail!("{first}/24 would be in two networks, {} and {}", other.said(), self.regions[region].said());
             }
         }
         if let Some(net) = taken.iter().find(|net| net.prefix >= 12 && net.overlaps(first, 24)) {
             bail!(
-                "the network {first}/24 of the region `{}` overlaps {}/{}, which this machine reaches by {}: \
-                 choose other addresses for the lab",
-                self.regions[region].name,
+                "{first}/24 of {} overlaps {}/{}, which this machine reaches by {}: choose other addresses for the lab",
+                self.regions[region].said(),
                 net.first,
                 net.prefix,
                 net.device
@@ -275,13 +337,14 @@ pub(super) fn mac(address: Ipv4Addr) -> String {
 mod tests {
     use super::*;
 
-    /// `name`, `name@region`, `name@region=address`
+    /// `name`, `name@region`, `name@region/network`, `name@region=address`
     fn spec(hosts: &[&str]) -> Spec {
         let hosts = hosts.iter().map(|text| {
             let (text, address) = text.split_once('=').map_or((*text, None), |(text, ip)| (text, Some(ip)));
             let (name, region) = text.split_once('@').unwrap_or((text, "lab"));
             let address = address.map(|ip| ip.parse().unwrap());
-            HostSpec { name: name.to_owned(), region: region.to_owned(), address }
+            let (region, network) = region.split_once('/').map_or((region, None), |(region, net)| (region, Some(net)));
+            HostSpec { region: region.to_owned(), network: network.map(str::to_owned), address, ..HostSpec::new(name) }
         });
         Spec { name: "t".to_owned(), hosts: hosts.collect(), ..Spec::default() }
     }
@@ -326,6 +389,62 @@ mod tests {
     }
 
     #[test]
+    fn networks_of_one_region_are_apart() {
+        lays_out(
+            &[&["a@x/1", "b@x/2", "c@x", "d@x/1", "e@y/1"]],
+            &[
+                "a tbl7-r0 tbl7-h0 10.7.0.10 10.7.0.1",
+                "b tbl7-r1 tbl7-h1 10.7.1.10 10.7.1.1",
+                "c tbl7-r2 tbl7-h2 10.7.2.10 10.7.2.1",
+                "d tbl7-r0 tbl7-h3 10.7.0.11 10.7.0.1",
+                "e tbl7-r3 tbl7-h4 10.7.3.10 10.7.3.1",
+            ],
+        );
+    }
+
+    fn link(one: &str, other: &str, rtt: u64) -> Link {
+        let between = [one.to_owned(), other.to_owned()];
+        let rtt = std::time::Duration::from_millis(rtt);
+        Link { between, rtt, jitter: std::time::Duration::ZERO, loss: 0.0, rate: None, source: String::new() }
+    }
+
+    #[test]
+    fn links_are_between_networks_and_keep_their_devices() {
+        let mut layout = Layout::new("t", 7, PathBuf::new());
+        let mut lay = |links: Vec<Link>| {
+            layout.extend(&Spec { links, ..spec(&["a@x/1", "b@x/2", "c@y", "d@z"]) }, &[]).unwrap();
+            let device = |from: usize, to: usize| {
+                let wire = layout.wire(from, to)?;
+                Some(format!("{} {}", wire.device, wire.link.rtt.as_millis()))
+            };
+            (0..4)
+                .map(|from| (0..4).map(|to| device(from, to).unwrap_or("-".into())).collect::<Vec<_>>().join(", "))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lay(vec![link("x", "x", 1), link("y", "x", 9)]),
+            [
+                "-, tbl7-rl0 1, tbl7-rl1 9, -",
+                "tbl7-rl0 1, -, tbl7-rl1 9, -",
+                "tbl7-rl1 9, tbl7-rl1 9, -, -",
+                "-, -, -, -",
+            ]
+        );
+        assert_eq!(
+            lay(vec![link("z", "x", 3), link("x", "y", 8)]),
+            [
+                "-, -, tbl7-rl1 8, tbl7-rl2 3",
+                "-, -, tbl7-rl1 8, tbl7-rl2 3",
+                "tbl7-rl1 8, tbl7-rl1 8, -, -",
+                "tbl7-rl2 3, tbl7-rl2 3, -, -"
+            ],
+            "the device of a link that goes is not given to another at once"
+        );
+        assert_eq!(lay(vec![link("y", "z", 2)])[2], "-, -, -, tbl7-rl0 2");
+        assert_eq!(lay(vec![]), ["-, -, -, -"; 4]);
+    }
+
+    #[test]
     fn wishes_come_first_and_nobody_moves() {
         lays_out(
             &[&["a", "b=10.7.0.10", "c=10.20.0.1"], &["d", "a"]],
@@ -347,11 +466,19 @@ mod tests {
         refuses(&[&["a=10.1.1.1", "b=10.1.1.1"]], "another host too");
         refuses(&[&["a=10.1.1.255"]], "choose one within a /24");
         refuses(&[&["a=127.0.0.9"]], "cannot have the address");
-        refuses(&[&["a@x=10.1.1.5", "b@y=10.1.1.6"]], "in two regions, `x` and `y`");
-        refuses(&[&["a=192.168.1.5"]], "overlaps 192.168.1.0/24, which this machine reaches by eth0");
+        refuses(
+            &[&["a@x=10.1.1.5", "b@y=10.1.1.6"]],
+            "10.1.1.0/24 would be in two networks, the region `x` and the region `y`",
+        );
+        refuses(
+            &[&["a=192.168.1.5"]],
+            "192.168.1.0/24 of the region `lab` overlaps 192.168.1.0/24, which this machine reaches by eth0",
+        );
         refuses(&[&["a=10.1.1.5"], &["b=10.1.1.1"]], "is in use in the lab");
         refuses(&[&["a=10.1.1.5"], &["a=10.1.1.6"]], "take the lab `t` down first");
         refuses(&[&["a@x"], &["a@y"]], "take the lab `t` down first");
+        refuses(&[&["a@x/n"], &["a@x"]], "is up as 10.7.0.10 in the network `n` of the region `x`");
+        refuses(&[&["a@x/n=10.1.1.5", "b@x=10.1.1.6"]], "the network `n` of the region `x` and the region `x`");
     }
 
     #[test]

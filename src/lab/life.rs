@@ -22,6 +22,7 @@ use crate::lab::keys;
 use crate::lab::layout;
 use crate::lab::layout::Host;
 use crate::lab::layout::Layout;
+use crate::lab::links;
 use crate::lab::net;
 use crate::lab::program;
 use crate::lab::program::run;
@@ -44,7 +45,7 @@ pub fn up(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<Status> {
     require_root()?;
     program::require(&TOOLS)?;
     let lock = wait_for_lab(&spec.name, progress)?;
-    let done = settle(spec, progress).and_then(|layout| boot(&layout, &lock, progress));
+    let done = settle(spec, &lock, progress).and_then(|layout| boot(&layout, &lock, progress));
     if done.is_err() && !state::lab_dir(&spec.name).exists() {
         lock.remove();
         let _ = fs::remove_dir(state::BASE); // fails when other labs are there
@@ -64,6 +65,9 @@ pub fn down(name: &str) -> Result<()> {
     let lock = wait_for_lab(name, &mut |_| {})?;
     host::sweep(name)?;
     let slot = state::read(name)?.map(|layout| layout.slot);
+    if let Some(slot) = slot {
+        links::remove(slot)?;
+    }
     net::remove(name, slot)?;
     let dir = state::lab_dir(name);
     while is_mounted(&dir) {
@@ -112,7 +116,7 @@ pub fn status(name: &str) -> Result<Status> {
         lower: layout.lower.clone(),
         upper: state::host_dir(name, &host.name).join("upper"),
     });
-    Ok(Status { hosts: hosts.collect() })
+    Ok(Status { hosts: hosts.collect(), links: links::status(&layout) })
 }
 
 /// How to reach the hosts of a lab; none if no lab of that name (or one that could be a lab's) is up.
@@ -159,7 +163,7 @@ fn wait_for_lab(name: &str, progress: &mut dyn FnMut(&str)) -> Result<Lock> {
 }
 
 /// Decides who is who, writes it down, and makes what is outside of the hosts.
-fn settle(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<Layout> {
+fn settle(spec: &Spec, lock: &Lock, progress: &mut dyn FnMut(&str)) -> Result<Layout> {
     let known = state::read(&spec.name)?;
     let lower = match &known {
         Some(layout) => layout.lower.clone(),
@@ -172,6 +176,7 @@ fn settle(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<Layout> {
         None => Layout::new(&spec.name, layout::choose_slot(&spec.name, &used_slots()?, &net::taken(None)?)?, lower),
     };
     layout.extend(spec, &net::taken(Some(layout.slot))?)?;
+    links::choose(&mut layout);
     let dir = state::lab_dir(&spec.name);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     if spec.storage == Storage::Memory && !dir.join("lab.json").exists() && !is_mounted(&dir) {
@@ -180,6 +185,7 @@ fn settle(spec: &Spec, progress: &mut dyn FnMut(&str)) -> Result<Layout> {
     net::open_machine()?;
     state::write(&layout)?;
     net::make(&layout)?;
+    links::make(&layout, spec, lock, progress)?;
     Ok(layout)
 }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! Spec ─layout→ slot, networks, addresses ─┬→ tree   (once: Debian without Python)
 //!                                          ├→ net    (bridges, NAT)
+//!                                          ├→ links  (netem, or forward: line, packet)
 //!                                          └→ host   (host.sh: namespaces, overlay, init) ─→ Status, Access
 //! ```
 //!
@@ -18,10 +19,14 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::lang::links::Link;
+
 #[cfg(target_os = "linux")]
 mod apt;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(target_os = "linux")]
+mod forward;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
@@ -30,8 +35,16 @@ mod keys;
 mod layout;
 #[cfg(target_os = "linux")]
 mod life;
+#[cfg(any(target_os = "linux", test))]
+mod line;
+#[cfg(target_os = "linux")]
+mod links;
 #[cfg(target_os = "linux")]
 mod net;
+#[cfg(target_os = "linux")]
+mod netem;
+#[cfg(any(target_os = "linux", test))]
+mod packet;
 #[cfg(target_os = "linux")]
 mod program;
 #[cfg(target_os = "linux")]
@@ -44,9 +57,13 @@ use elsewhere as system;
 #[cfg(target_os = "linux")]
 use life as system;
 
+#[cfg(target_os = "linux")]
+pub use forward::forward;
 pub use system::access;
 pub use system::down;
 pub use system::exec;
+#[cfg(not(target_os = "linux"))]
+pub use system::forward;
 pub use system::names;
 pub use system::status;
 pub use system::up;
@@ -55,7 +72,7 @@ pub use system::up;
 pub const REGION: &str = "lab";
 
 /// What is to be up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec {
     /// The testbed. Letters, digits, `.`, `_` and `-`; at most 40.
     pub name: String,
@@ -65,6 +82,10 @@ pub struct Spec {
     /// Debian packages the built tree has in addition. Ignored with `rootfs`.
     pub packages: Vec<String>,
     pub storage: Storage,
+    /// Of regions that hosts are in.
+    pub links: Vec<Link>,
+    /// tbctl itself, to be run as `lab forward DIR` where the kernel has no netem.
+    pub program: Option<PathBuf>,
 }
 
 /// One host that is to be up.
@@ -74,6 +95,8 @@ pub struct HostSpec {
     pub name: String,
     /// Hosts of one region share a network; see [`REGION`].
     pub region: String,
+    /// A network of its own within the region; none: the one all such hosts of the region share.
+    pub network: Option<String>,
     /// None: chosen from the order of the hosts in the spec.
     pub address: Option<Ipv4Addr>,
 }
@@ -81,7 +104,7 @@ pub struct HostSpec {
 impl HostSpec {
     /// A host of the region [`REGION`] without a wish for an address.
     pub fn new(name: &str) -> HostSpec {
-        HostSpec { name: name.to_owned(), region: REGION.to_owned(), address: None }
+        HostSpec { name: name.to_owned(), region: REGION.to_owned(), network: None, address: None }
     }
 }
 
@@ -96,10 +119,42 @@ pub enum Storage {
 }
 
 /// A lab as it is now. Its JSON form is part of the command line's contract.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// In the order in which they were added; empty when no lab of that name is up.
     pub hosts: Vec<HostStatus>,
+    /// In the order of the inventory.
+    #[serde(default)]
+    pub links: Vec<LinkStatus>,
+}
+
+/// One link as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    pub between: [String; 2],
+    /// What it adds to a round trip.
+    pub rtt_ms: f64,
+    /// The standard deviation of one way.
+    pub jitter_ms: f64,
+    /// Of one way.
+    pub loss_percent: f64,
+    /// Each way; none: no limit.
+    pub rate_bits: Option<u64>,
+    /// Where the figures are from.
+    pub source: String,
+    pub by: LinksBy,
+    /// Whether packets pass.
+    pub up: bool,
+}
+
+/// What makes the links of a lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinksBy {
+    /// The kernel.
+    Netem,
+    /// tbctl, in user space.
+    Forwarder,
 }
 
 /// One host as it is now.

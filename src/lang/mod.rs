@@ -21,6 +21,7 @@ pub mod inventory_text;
 pub mod inventory_yaml;
 pub mod keyvalue;
 pub mod keyword;
+pub mod links;
 pub mod literal;
 pub mod lookup;
 pub mod loops;
