@@ -91,3 +91,35 @@ fn the_check_bites() {
     assert_eq!(faults("engine/x.rs", "use crate::lang::node::Node;\n"), Vec::<String>::new());
     assert_eq!(faults("ui/x.rs", "use crate::lab::up;\n").len(), 1);
 }
+
+/// Whether each command of a file of tasks has a way back, or says that it changes nothing.
+fn commands_without_a_way_back(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for task in text.split("\n- ").map(|task| task.trim_start_matches("- ")) {
+        let key = |word: &str| task.lines().any(|line| line.trim_start().starts_with(word));
+        let acts = ["command:", "shell:", "raw:"].iter().any(|word| key(word));
+        if acts && !key("undo:") && !key("changed_when: false") {
+            found.push(task.lines().next().unwrap_or_default().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_of_the_roles_has_a_way_back() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for role in std::fs::read_dir(root.join("roles")).unwrap() {
+        for part in ["tasks", "handlers"] {
+            let Ok(files) = std::fs::read_dir(role.as_ref().unwrap().path().join(part)) else { continue };
+            for file in files {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert_eq!(commands_without_a_way_back(&text), Vec::<String>::new(), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 2);
+    assert_eq!(commands_without_a_way_back("- name: x\n  shell: y\n- name: z\n  shell: y\n  undo: w\n"), ["name: x"]);
+}

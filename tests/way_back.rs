@@ -27,7 +27,13 @@ const PLAY: &str = "\
     - name: a command with a way back
       command: touch /srv/commanded
       args: {creates: /srv/commanded}
-      undo: rm -f /srv/commanded
+      vars: {made: /srv/commanded, not_made: false}
+      undo: rm -f {{ made }}
+    - name: a command that need not be taken back
+      command: touch /srv/commanded
+      vars: {not_made: false}
+      undo: touch /srv/never
+      undo_when: not_made
 ";
 
 #[test]
@@ -103,7 +109,7 @@ fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while !lab.on("one", "pgrep -x sleep || :").trim().parse::<u32>().is_ok() {
+    while lab.on("one", "pgrep -x sleep || :").trim().is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "the run has ended");
     }
     child.kill().unwrap();

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::change::Undo;
+use crate::diag::Diagnostic;
 use crate::engine::facts;
 use crate::engine::includes;
 use crate::engine::judge;
@@ -35,6 +37,7 @@ use crate::graph::Work;
 use crate::graph::build::word;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Pending;
+use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
 use crate::modules::Kind;
 use crate::modules::Nature;
@@ -462,6 +465,9 @@ impl Schedule {
             }
         };
         if !change.is_empty() {
+            if let Some(task) = task {
+                self.own_undo(&item.scope, task)?;
+            }
             if !self.only_checks(&item.scope, task.map(|task| &**task)) {
                 return Ok(None);
             }
@@ -506,6 +512,19 @@ impl Schedule {
             judge::verdict(scope, task, &mut result)?;
         }
         Ok(result)
+    }
+
+    /// A task's own way back, with the values of now: its `undo:`, unless its `undo_when:` does not hold.
+    pub(super) fn own_undo(&self, scope: &Scope, task: &Task) -> Result<Option<Undo>, Fault> {
+        let Some(undo) = &task.undo else { return Ok(None) };
+        let templates = &self.store.templates;
+        if !templates.condition(&task.undo_when, &scope.lookup())? {
+            return Ok(Some(Undo::Nothing));
+        }
+        let rendered = templates.render(undo, &scope.lookup())?;
+        let script = rendered.scalar().or_else(|| rendered.get("cmd").and_then(Static::scalar));
+        let fault = || Diagnostic::error("`undo` is text for the shell, or a mapping with `cmd`").at(&undo.span);
+        script.map(|script| Some(Undo::By(script))).ok_or_else(|| fault().into())
     }
 
     /// Whether a task changes nothing and only says what it would change: in a plan, unless it says `check_mode: false`; in an

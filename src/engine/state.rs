@@ -11,6 +11,7 @@ use minijinja::Value;
 use crate::change::Change;
 use crate::change::Look;
 use crate::change::Seen;
+use crate::change::Undo;
 use crate::engine::left::Wanted;
 use crate::engine::ready::Action;
 use crate::engine::scope::Output;
@@ -106,6 +107,8 @@ pub struct SentItem {
     pub action: Action,
     pub seen: Seen,
     pub change: Change,
+    /// The task's own way back.
+    pub undo: Option<Undo>,
     pub label: String,
     pub value: Option<Value>,
 }

@@ -33,7 +33,6 @@ use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
 use crate::lang::inherit::Reach as Said;
-use crate::lang::node::Node as Static;
 use crate::lang::playbook::Strategy;
 use crate::lang::task::Task;
 use crate::modules::Kind;
@@ -324,8 +323,22 @@ impl Schedule {
             return;
         }
         let reports = change.is_empty();
-        let sent =
-            SentItem { index, scope: item.scope, action: *action, seen, change, label: item.label, value: item.value };
+        let Ok(undo) = self.own_undo(&item.scope, task) else {
+            // It is said when its turn comes.
+            ahead.closed = true;
+            ahead.more = true;
+            return;
+        };
+        let sent = SentItem {
+            undo,
+            index,
+            scope: item.scope,
+            action: *action,
+            seen,
+            change,
+            label: item.label,
+            value: item.value,
+        };
         self.want(node, task, &sent.action, &sent.label);
         if reports {
             self.assume_report(node, task, &sent, ahead);
@@ -416,7 +429,7 @@ impl Schedule {
         }
         let steps = match reports {
             true => vec![report::step(&item.action)],
-            false => item.change.steps.iter().cloned().map(|step| with_own_undo(task, step)).collect(),
+            false => item.change.steps.iter().cloned().map(|step| with_own_undo(item.undo.as_ref(), step)).collect(),
         };
         ahead.steps = true;
         ahead.changes |= !reports && !judge::is_quiet(task);
@@ -552,13 +565,10 @@ fn guard(action: &Action, seen: &Seen) -> Vec<(Look, String)> {
     pairs.collect()
 }
 
-/// A task's own `undo:` takes the place of «no way back».
-fn with_own_undo(task: &Task, mut step: Step) -> Step {
-    if matches!(step.undo, Undo::Never(_) | Undo::Nothing)
-        && let Some(node) = &task.undo
-        && let Some(script) = node.scalar().or_else(|| node.get("cmd").and_then(Static::scalar))
-    {
-        step.undo = Undo::By(script);
+/// A task's own way back takes the place of «no way back».
+fn with_own_undo(own: Option<&Undo>, mut step: Step) -> Step {
+    if let (Undo::Never(_) | Undo::Nothing, Some(own)) = (&step.undo, own) {
+        step.undo = own.clone();
     }
     step
 }

@@ -179,7 +179,6 @@ impl<'a> Builder<'a> {
         let control = task.loops.as_ref().map(|over| &over.control);
         let refused = [
             (task.delegate_facts.as_ref(), "`delegate_facts` is unsupported yet", "run `setup` on that host"),
-            (task.undo_when.first(), "`undo_when` is unsupported yet", "test for it inside of `undo`"),
             (
                 task.inherited.ignore_unreachable.as_ref(),
                 "`ignore_unreachable` is unsupported yet",
