@@ -127,7 +127,9 @@ impl Lab {
                 tree.entry(path.to_string()).or_default().push_str(&format!(" {digest}"));
             }
         }
-        tree.retain(|path, _| !HOUSEKEEPING.iter().any(|known| path.starts_with(known)));
+        // Private directories of services have other names after each boot.
+        let private = |path: &str| path.contains("/systemd-private-");
+        tree.retain(|path, _| !private(path) && !HOUSEKEEPING.iter().any(|known| path.starts_with(known)));
         tree
     }
 
