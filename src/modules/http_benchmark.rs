@@ -96,7 +96,7 @@ impl HttpBenchmark {
         if there.ends_with(&digest[..8]) && !over {
             return Ok(Due::Yes { run: there.to_string(), whole: how == "whole" });
         }
-        let last = known.runs.iter().filter(|kept| kept.whole && kept.inputs == digest).next_back();
+        let last = known.runs.iter().rfind(|kept| kept.whole && kept.inputs == digest);
         match last {
             Some(kept) if !known.rerun => Ok(Due::No(kept.run.clone())),
             _ => Ok(Due::Yes { run: format!("{}-{}", known.begun, &digest[..8]), whole: false }),

@@ -166,7 +166,7 @@ fn pause(sessions: &[Session<'_>]) -> Option<f64> {
 }
 
 fn closed(session: &Session<'_>, first: f64, handed: &mut Handed, reading: &Reading) {
-    let pause = handed.pause_ms.unwrap_or_default();
+    let pause = pause(std::slice::from_ref(session)).unwrap_or_default();
     let mut now = (session.began - first) * 1000.0;
     for (counts, row) in &session.rows {
         if *counts {
