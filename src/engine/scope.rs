@@ -145,6 +145,11 @@ impl Store {
         facts.groups.extend(groups);
     }
 
+    /// How much is known by now; it only grows.
+    pub fn known(&self) -> usize {
+        self.outputs.len() + self.facts.values().map(|facts| facts.groups.len()).sum::<usize>()
+    }
+
     pub fn has_facts(&self, node: NodeId, group: Group) -> bool {
         self.facts.get(&node).is_some_and(|facts| facts.groups.contains(&group))
     }
