@@ -43,7 +43,8 @@ const OUT: &str = "\\t%{http_code}\\t%{exitcode}\\t%{time_connect}\\t%{time_star
 
 /// Where samples wait on the host until they are known to be kept.
 fn directory(name: &str, testbed: &str) -> String {
-    format!("/var/tmp/tbctl-benchmark.{testbed}.{name}")
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    format!("/var/tmp/tbctl-benchmark.{}.{name}", testbed.chars().map(plain).collect::<String>())
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,7 +159,7 @@ impl HttpBenchmark {
             let thing = Resource::new(format!("benchmark:{directory}"), there);
             change.step(what, thing, Apply::run(self.measure(known, run)), Undo::By(back));
         }
-        let text = format!("cd {word} && cat before rows && printf '\\n%%\\n' && cat starts");
+        let text = format!("cd {word} && cat before && {{ grep -v '^file:' rows || :; }} && printf '\\n%%\\n' && cat starts");
         change.act("hand the samples over", Apply::run(text), Undo::Nothing);
         let text = format!("read -r _tb_x _tb_l <{word}/end && [ \"$_tb_x\" = whole ] || {{ printf '%s\\n' \"$_tb_l\" >&2; exit 1; }}");
         change.act("see whether all was measured", Apply::run(text), Undo::Nothing);
@@ -187,7 +188,7 @@ impl Module for HttpBenchmark {
     const NAME: &'static str = "http_benchmark";
     const SUMMARY: &'static str = "Measures requests to a URL, each a sample.";
     const EXAMPLE: &'static str = "http_benchmark:\n  name: try\n  url: http://10.0.0.1:8000/\n  requests: 20\n  warm_up: 2\n";
-    const NATURE: Nature = Nature::Act;
+    const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Beyond;
 
     type Identity = Identity;

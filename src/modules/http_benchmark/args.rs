@@ -8,13 +8,13 @@ use crate::change::Refusal;
 use crate::modules::benchmark_environment::Environment;
 
 /// Most requests of one measurement: their rows must come back in one answer.
-const MOST: u64 = 80_000;
+const MOST: u64 = 50_000;
 
 /// Requests to one URL, one after the other, with the host's `curl` (7.75 or newer): each request is a sample, also one that
 /// fails. All are made by one process, so that its start is not measured; times are in steps of 1 µs.
 ///
 /// Samples are written on the host while they come. If tbctl or the connection dies, the next apply goes on after the last
-/// whole one. What was measured is kept in `results/TESTBED/RUN` on the controller, and is not measured again unless an
+/// whole one; after Ctrl-C it makes the rest. What was measured is kept in `results/TESTBED/RUN` on the controller, and is not measured again unless an
 /// argument or something in `inputs` changes, or `--rerun` asks for it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
