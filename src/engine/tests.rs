@@ -248,7 +248,8 @@ fn facts_of_a_later_host_free_an_earlier_one_at_once() {
                 when: inventory_hostname == 'b'\n";
     let mut hosts = BTreeMap::new();
     let played = play(text, "a,b,", &mut hosts, Rules::default());
-    let expected = ["b Gathering Facts: same", "a debug: same", "b debug: skipped", "a debug: skipped", "b debug: same"];
+    let expected =
+        ["b Gathering Facts: same", "a debug: same", "b debug: skipped", "a debug: skipped", "b debug: same"];
     assert_eq!(played.ends, expected);
 }
 
