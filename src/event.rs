@@ -3,10 +3,13 @@
 //! Events carry data, not text for people. [`Run::fold`] is the only place that turns them into a state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::results::taken::Taken;
 
 /// The kinds of nodes that are no tasks: a play's facts, an include.
 pub const GATHERING: &str = "gather_facts";
@@ -89,6 +92,16 @@ pub enum What {
         task: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         also: Option<String>,
+    },
+    /// A part of a measurement. The samples themselves are for whoever keeps them, and are in no log.
+    Measured {
+        host: String,
+        run: String,
+        /// How many; none if the part adds to the record alone.
+        samples: Option<usize>,
+        failed: usize,
+        #[serde(skip)]
+        taken: Option<Arc<Taken>>,
     },
     Warned {
         host: Option<String>,
@@ -270,7 +283,11 @@ impl Run {
             }
             What::Interrupted => self.interrupted = true,
             What::Left { host, .. } => self.host(host).left += 1,
-            What::PlayStarted { .. } | What::Line { .. } | What::Retry { .. } | What::Warned { .. } => {}
+            What::PlayStarted { .. }
+            | What::Line { .. }
+            | What::Retry { .. }
+            | What::Measured { .. }
+            | What::Warned { .. } => {}
         }
     }
 

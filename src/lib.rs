@@ -21,7 +21,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `cli` |
-//! | 5 | `ui`, `lab`, `report` |
+//! | 5 | `ui`, `lab`, `bench`, `report` |
 //! | 4 | `engine` |
 //! | 3 | `graph`, `journal`, `remote` |
 //! | 2 | `modules`, `event`, `results` |
@@ -40,6 +40,7 @@
 //! - The lab only makes hosts; the engine does not know that it exists.
 //! - A measurement ends in files ([`results`]). [`report`] reads those and nothing else, so it also reads those of others.
 
+pub mod bench;
 pub mod change;
 pub mod cli;
 pub mod diag;

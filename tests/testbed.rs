@@ -119,7 +119,9 @@ fn the_example_of_every_kind_is_applied_is_then_right_and_is_taken_back() {
         let example = match kind.name {
             // `template` has the other one's example file for itself.
             "copy" => kind.example.replace("/etc/motd", "/etc/motd.copied"),
-            "get_url" => kind.example.replace("10.0.0.1:8000", &format!("{}:{port}", gateway.trim())),
+            "get_url" | "http_benchmark" => {
+                kind.example.replace("10.0.0.1:8000", &format!("{}:{port}", gateway.trim()))
+            }
             _ => kind.example.to_string(),
         };
         for line in example.trim_start_matches("- ").lines() {

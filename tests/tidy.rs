@@ -55,7 +55,7 @@ fn faults(path: &str, text: &str) -> Vec<String> {
             let module = used.split([':', ';', '{']).next().unwrap_or_default();
             if module != top && floor(module).is_none_or(|other| other > own || (other == own && own > 1)) {
                 // On the ground floors neighbours may know each other; further up they are strangers but for data.
-                let data = ["journal", "graph"].contains(&module);
+                let data = ["journal", "graph", "results"].contains(&module);
                 if !(data && floor(module) == Some(own)) {
                     found.push(format!("{path}:{}: `{top}` may not use `{module}`", at + 1));
                 }

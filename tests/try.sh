@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots four hosts on this machine and builds the WireGuard mesh on them. `tbctl lab down` takes them away again.
+# Boots hosts on this machine: a WireGuard mesh, built and taken back, then the scenarios of the thesis, measured and compared.
 set -eu
 cd "$(dirname "$0")/.."
 . tests/packages.sh
@@ -9,3 +9,6 @@ if [ "$(id -u)" = 0 ]; then sudo=; else sudo='sudo -E'; fi
 $sudo target/release/tbctl lab up $inventory
 $sudo target/release/tbctl apply $inventory playbooks/wireguard.yaml
 $sudo target/release/tbctl lab exec $inventory node-1 -- wg show
+$sudo target/release/tbctl destroy --yes $inventory
+$sudo target/release/tbctl lab down $inventory
+sh tests/thesis.sh

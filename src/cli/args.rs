@@ -98,6 +98,26 @@ pub(super) struct Running {
     pub(super) window: Option<u32>,
 }
 
+/// How measurements are kept, and whether they are made again.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Measurements")]
+pub(super) struct Measuring {
+    /// Measure again what was measured already
+    #[arg(long)]
+    pub(super) rerun: bool,
+
+    /// Where results are kept
+    #[arg(long, value_name = "DIR", env = "TBCTL_RESULTS", hide_env = true, default_value = "results")]
+    pub(super) results: PathBuf,
+}
+
+impl Measuring {
+    /// The place of one testbed's results.
+    pub(super) fn directory(&self, testbed: &str) -> PathBuf {
+        self.results.join(testbed)
+    }
+}
+
 impl Tags {
     pub(super) fn choice(&self) -> Choice {
         let tidy =

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use regex::Regex;
+use sha2::Digest as _;
+use sha2::Sha256;
 
 use crate::cli::args::Connection;
 use crate::cli::args::Sources;
@@ -22,6 +24,7 @@ use crate::lang::project::Project;
 use crate::lang::project::Request;
 use crate::lang::template::Templates;
 use crate::modules;
+use crate::results::record::Digests;
 
 /// The user's text, read and checked, with what read it.
 pub(super) struct Loaded {
@@ -207,6 +210,24 @@ fn hide_passwords(files: &Files, console: &Console) {
             }
         }
     }
+}
+
+/// Digests of all texts that were read: those beside the inventories, and the others.
+pub(super) fn digests(project: &Project, files: &Files) -> Digests {
+    let mut hashes = [Sha256::new(), Sha256::new()];
+    let mut sources = files.sources();
+    sources.sort_by(|one, other| one.name.cmp(&other.name));
+    for source in sources {
+        let path = Path::new(&source.name);
+        let beside = project.inventory.directories.iter().any(|directory| {
+            let vars = ["group_vars", "host_vars"].iter().any(|vars| path.starts_with(directory.join(vars)));
+            vars || path.parent() == Some(directory)
+        });
+        let hash = &mut hashes[usize::from(!beside)];
+        hash.update(format!("{}\0{}\0", source.text.len(), source.text));
+    }
+    let [inventory, playbook] = hashes.map(|hash| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+    Digests { inventory, playbook }
 }
 
 /// Warnings of a later step, and errors as a reason to stop.

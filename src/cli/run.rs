@@ -1,6 +1,7 @@
 //! `plan` and `apply`: one run over the hosts, shown on the screen. Wiring of the language, the graph, the engine and the
 //! display.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -8,7 +9,10 @@ use std::time::SystemTime;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::bench::keeper::Keeper;
+use crate::bench::runs;
 use crate::cli::args::Connection;
+use crate::cli::args::Measuring;
 use crate::cli::args::Running;
 use crate::cli::args::Sources;
 use crate::cli::args::Tags;
@@ -28,6 +32,7 @@ use crate::diag::Diagnostic;
 use crate::engine::drive;
 use crate::engine::drive::Interrupts;
 use crate::engine::keys::Keys;
+use crate::engine::measured::Measured;
 use crate::engine::precheck;
 use crate::engine::ready::Users;
 use crate::engine::schedule::Leaving;
@@ -64,6 +69,9 @@ pub(super) struct Options {
 
     #[command(flatten)]
     running: Running,
+
+    #[command(flatten)]
+    measuring: Measuring,
 }
 
 /// Runs a plan or an apply to its end.
@@ -75,6 +83,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     }
     let Loaded { project, files, templates, .. } =
         load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
+    let digests = load::digests(&project, &files);
     let (graph, faults) = build::built(&project, &templates, &options.tags.choice());
     let project = Arc::new(project);
     let ways = reach::ways(console, &project, &templates)?;
@@ -98,19 +107,31 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     store.diff = options.running.diff;
     store.environment = Arc::new(std::env::vars().collect());
     store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
+    let results = options.measuring.directory(&testbed);
+    store.measured = Arc::new(measured(&options.measuring, &results));
     precheck::check(&store, &users, faults)?;
     let window = options.running.window.and_then(|window| usize::try_from(window).ok());
     let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id, left };
     let schedule = Schedule::new(store, users, rules);
     let mut screen = show::screen(console, pause, &options.running);
+    let mut keeper = Keeper::new(results, testbed.clone(), digests);
     let run = wait(async {
         let interrupts = interrupts()?;
-        let see = &mut |event: &Event, _: &Run| screen.see(event);
+        let see = &mut |event: &Event, _: &Run| {
+            keeper.see(event);
+            screen.see(event);
+        };
         Ok::<_, Stop>(drive::run(schedule, workers, testbed.clone(), interrupts, see).await)
     })??;
+    for directory in &keeper.kept {
+        console.note(&format!("results: {}", directory.display()));
+    }
     screen.close()?;
     if !plan {
         met::note(&testbed, run.hosts.iter().filter(|(_, host)| host.up).map(|(name, _)| name), &ways)?;
+    }
+    if let Some(fault) = keeper.faults.first() {
+        return Err(anyhow::anyhow!("{fault}").into());
     }
     if left == Leaving::Undone && code(&run) == 0 && !leaving.is_empty() {
         return wait(part_with(console, &testbed, leaving, &leavers))?;
@@ -161,6 +182,13 @@ fn leaving(options: &Options, left: Leaving) -> Result<Leaving, Diagnostic> {
         }
         (Leaving::Named | Leaving::Stays, false) => Ok(Leaving::Stays),
     }
+}
+
+/// What is known of earlier measurements.
+fn measured(measuring: &Measuring, results: &Path) -> Measured {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let begun = now.replace(['-', ':'], "");
+    Measured { rerun: measuring.rerun, begun, runs: runs::runs(results) }
 }
 
 /// What all hosts' actors have in common.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use minijinja::Value;
 
 use crate::engine::judge;
+use crate::engine::measured;
 use crate::engine::ready;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Schedule;
@@ -59,7 +60,8 @@ impl Schedule {
         let results = std::mem::take(&mut self.nodes[node as usize].results);
         let mut items: Vec<(usize, ItemResult)> = results.into_iter().filter(|(index, _)| *index < count).collect();
         items.sort_by_key(|(index, _)| *index);
-        let items: Vec<ItemResult> = items.into_iter().map(|(_, item)| item).collect();
+        let mut items: Vec<ItemResult> = items.into_iter().map(|(_, item)| item).collect();
+        self.events.extend(measured::told(&mut items, &self.graph.hosts[self.graph.node(node).host]));
         let task = self.graph.node(node).task().cloned();
         let scope = self.scope(node);
         if let Some(task) = &task

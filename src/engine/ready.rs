@@ -15,6 +15,7 @@ use crate::diag::Source;
 use crate::diag::Span;
 use crate::engine::keys;
 use crate::engine::looping;
+use crate::engine::measured;
 use crate::engine::scope::AFTER;
 use crate::engine::scope::Scope;
 use crate::lang::decode::decode;
@@ -254,6 +255,9 @@ fn arguments(scope: &Scope, task: &Task, kind: &'static Kind) -> Result<(Node, V
             Err(Fault::Unknown(on)) => unknown.extend(on),
             Err(fault) => return Err(fault),
         }
+    }
+    if kind.name == "http_benchmark" {
+        extra.push(measured::argument(scope, &args)?);
     }
     let mut entries = args.as_map().unwrap_or_default().to_vec();
     entries.extend(extra);

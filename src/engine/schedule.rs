@@ -184,9 +184,11 @@ impl Schedule {
         self.break_deadlock();
     }
 
-    fn progress(&self) -> (usize, usize) {
+    /// What one host's step may have changed for another: its cursor, its work, what is wanted of it, what is known.
+    fn progress(&self) -> (usize, usize, usize, usize) {
         let busy = self.hosts.iter().map(|host| usize::from(host.busy.is_some()) + host.guests.len()).sum();
-        (self.hosts.iter().map(|host| host.cursor).sum(), busy)
+        let wanted = self.hosts.iter().map(|host| host.facts_wanted.len()).sum();
+        (self.hosts.iter().map(|host| host.cursor).sum(), busy, wanted, self.store.known())
     }
 
     fn advance_host(&mut self, host: HostId) {

@@ -14,6 +14,7 @@ use minijinja::Value;
 
 use crate::diag::Source;
 use crate::engine::keys::Keys;
+use crate::engine::measured::Measured;
 use crate::event::NodeId;
 use crate::graph::Graph;
 use crate::graph::HostId;
@@ -66,6 +67,7 @@ pub struct Store {
     /// Taken for `now()`.
     pub now: std::time::SystemTime,
     pub keys: Arc<Keys>,
+    pub measured: Arc<Measured>,
 }
 
 /// What one node found out about its host.
@@ -106,6 +108,7 @@ impl Store {
             environment: Arc::default(),
             now: std::time::SystemTime::now(),
             keys: Arc::default(),
+            measured: Arc::default(),
         }
     }
 
@@ -140,6 +143,11 @@ impl Store {
         let facts = self.facts.entry(node).or_default();
         Arc::make_mut(&mut facts.values).extend(values);
         facts.groups.extend(groups);
+    }
+
+    /// How much is known by now; it only grows.
+    pub fn known(&self) -> usize {
+        self.outputs.len() + self.facts.values().map(|facts| facts.groups.len()).sum::<usize>()
     }
 
     pub fn has_facts(&self, node: NodeId, group: Group) -> bool {

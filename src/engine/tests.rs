@@ -71,10 +71,13 @@ impl Fake {
     }
 
     fn answer(&self, (_, look): &(As, Look)) -> String {
-        if let Look::Stat { path, .. } = look {
-            return self.stat(path);
-        }
-        let Look::Script { text } = look else { return String::new() };
+        let text = match look {
+            Look::Script { text } => text,
+            Look::Stat { path, .. } => return self.stat(path),
+            // Facts, of which there are none.
+            Look::Live { .. } => return "@".into(),
+            _ => return String::new(),
+        };
         let known = self.names.iter().any(|name| text.contains(&format!(" in /{name};")));
         if known { "yes".into() } else { String::new() }
     }
@@ -224,6 +227,30 @@ fn a_register_decides_what_follows() {
                 - command: touch x\n      when: said.stdout == 'hello'\n    - command: touch y\n      when: said.stdout == 'bye'\n";
     let played = check(text, &["a command: same", "a command: changed", "a command: skipped"]);
     assert_eq!(played.run.hosts["a"].counts.changed, 1);
+}
+
+/// The last host learns one by one whose facts it needs, while nobody else has anything to do.
+#[test]
+fn facts_of_an_earlier_host_are_asked_for_when_all_others_are_through() {
+    let text = "- hosts: all\n  tasks:\n    - debug: msg='{{ hostvars.c.ansible_kernel }} {{ hostvars.a.ansible_kernel \
+                }}'\n      when: inventory_hostname == 'b'\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,c,b,", &mut hosts, Rules::default());
+    let facts = ["a Gathering Facts: same", "c Gathering Facts: same"];
+    assert_eq!(played.ends, [&facts[..], &["a debug: skipped", "c debug: skipped", "b debug: same"]].concat());
+}
+
+/// The first host waits for facts of a later one, which itself waits for the first.
+#[test]
+fn facts_of_a_later_host_free_an_earlier_one_at_once() {
+    let text = "- hosts: all\n  tasks:\n    - debug: msg='{{ hostvars.b.ansible_kernel }}'\n      register: seen\n      \
+                when: inventory_hostname == 'a'\n    - debug: msg='{{ hostvars.a.seen.msg }}'\n      \
+                when: inventory_hostname == 'b'\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,b,", &mut hosts, Rules::default());
+    let expected =
+        ["b Gathering Facts: same", "a debug: same", "b debug: skipped", "a debug: skipped", "b debug: same"];
+    assert_eq!(played.ends, expected);
 }
 
 #[test]

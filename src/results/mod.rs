@@ -10,6 +10,7 @@
 
 pub mod record;
 pub mod sample;
+pub mod taken;
 pub mod tasks;
 
 /// The raw samples.

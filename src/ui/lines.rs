@@ -72,6 +72,10 @@ pub fn lines(event: &Event, run: &Run, look: &Look) -> String {
                 look,
             )
         }
+        What::Measured { host, run: name, samples: Some(samples), failed, .. } => {
+            let text = format!("{}, {failed} failed: {name}", count(*samples, "sample"));
+            line("measured", Tone::Note, host, &text, run, look)
+        }
         What::Warned { host, text } => match host {
             Some(host) => line("warning", Tone::Change, host, text, run, look),
             None => labelled("warning:", text, 0, look.width),

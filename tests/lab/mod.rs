@@ -76,12 +76,22 @@ impl Lab {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tbctl"));
         // Nothing of the user's is read or touched, but the cached Debian tree is shared.
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"));
         command.env("XDG_CACHE_HOME", cache).env("HOME", self.home.path()).env_remove("SSH_AUTH_SOCK");
-        command.args(args).output().unwrap()
+        command.env("TBCTL_RESULTS", self.results()).args(args);
+        command
+    }
+
+    /// Where measurements are kept.
+    pub fn results(&self) -> PathBuf {
+        self.home.path().join("results")
     }
 
     #[track_caller]

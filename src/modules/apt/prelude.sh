@@ -10,7 +10,11 @@ _tb_update() {
 }
 # Runs a transaction between two lists of what is installed; the difference is what is taken back.
 _tb_transaction() {
-	[ -e "$_tb_k/first" ] || _tb_now config-files >"$_tb_k/conf" || return
+	if [ ! -e "$_tb_k/first" ]; then
+		_tb_now config-files >"$_tb_k/conf" || return
+		# A purge takes away what is empty there, whosesoever it is.
+		find /etc/systemd/system -type d -empty >"$_tb_k/empty" 2>/dev/null
+	fi
 	_tb_now '[^nc][^ ]*' >"$_tb_k/before" && apt-mark showauto | sort >"$_tb_k/auto" && : >"$_tb_k/open" && : >"$_tb_k/first" || return
 	_tb_apt "$@"
 	_tb_r=$?

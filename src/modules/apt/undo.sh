@@ -30,4 +30,7 @@ if [ -s ours ]; then
 		[ ! -s rest ] || dpkg --purge $(cat rest) || exit
 	fi
 fi
+if [ -s empty ]; then
+	while IFS= read -r _tb_p; do [ -d "$_tb_p" ] || mkdir -m 0755 "$_tb_p"; done <empty
+fi
 exit $_tb_r
