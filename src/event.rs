@@ -178,6 +178,9 @@ pub struct Shown {
     /// Why there is no way back, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub never: Option<String>,
+    /// What else is to be said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// How a node ended, with reasons.

@@ -118,6 +118,36 @@ fn what_is_written_wrong_ends_with_1() {
 }
 
 #[test]
+fn what_would_lock_tbctl_out_is_refused_before_the_run() {
+    let task = |text: &str| format!("- hosts: all\n  gather_facts: false\n  tasks:\n    - {text}\n");
+    let drop = "iptables: {chain: INPUT, protocol: tcp, destination_port: 22, jump: DROP}";
+    let files = [
+        ("drop.yml", task(drop)),
+        ("confirmed.yml", task(&format!("{drop}\n      confirm: 60s"))),
+        ("stop.yml", task("systemd: {name: ssh, state: stopped}")),
+        ("never.yml", task("command: reboot\n      confirm: 60s")),
+        ("off.yml", task("command: reboot\n      confirm: 0")),
+        ("soon.yml", task("command: reboot\n      confirm: soon")),
+        ("ssh.yml", "all: {hosts: {me: {}}}\n".to_string()),
+        ("near.yml", "all: {hosts: {me: {ansible_connection: local}}}\n".to_string()),
+        ("far.yml", "all: {hosts: {me: {ansible_port: 2222}}}\n".to_string()),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let desk = Desk::new(&files);
+    let cut = "error: this would cut tbctl's own way to the host: SSH on port 22\n --> drop.yml:4:7";
+    check(&desk, "check ssh.yml drop.yml", 1, "", cut);
+    check(&desk, "plan ssh.yml drop.yml", 1, "", cut);
+    check(&desk, "check ssh.yml drop.yml", 1, "", "write `confirm: 60s`");
+    check(&desk, "check ssh.yml confirmed.yml", 0, "right", "");
+    check(&desk, "check ssh.yml stop.yml", 1, "", "it stops the SSH server");
+    check(&desk, "check near.yml drop.yml", 0, "right", "");
+    check(&desk, "check far.yml drop.yml", 0, "right", "");
+    check(&desk, "check ssh.yml never.yml", 1, "", "`command` has no way back");
+    check(&desk, "check ssh.yml off.yml", 0, "right", "");
+    check(&desk, "check ssh.yml soon.yml", 1, "", "expected a time");
+}
+
+#[test]
 fn passwords_are_not_in_messages() {
     let desk = Desk::new(&[
         ("bad.yml", "all:\n  hosts: {a: {ansible_password: geheim-123}, b: [geheim-123]}\n"),

@@ -32,6 +32,8 @@ use crate::diag::Diagnostic;
 use crate::engine::drive;
 use crate::engine::drive::Interrupts;
 use crate::engine::keys::Keys;
+use crate::engine::lockout::Door;
+use crate::engine::lockout::SSH;
 use crate::engine::measured::Measured;
 use crate::engine::precheck;
 use crate::engine::ready::Users;
@@ -101,6 +103,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
         escalate: project.config.r#become.unwrap_or(false),
         become_user: project.config.become_user.clone(),
         login: workers.iter().map(login).collect(),
+        doors: workers.iter().map(door).collect(),
     };
     let plan = mode == Mode::Plan;
     let mut store = Store::new(project, Arc::new(graph), Arc::new(templates), Arc::new(files), plan);
@@ -252,6 +255,18 @@ fn owner() -> Owner {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this machine".into());
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     Owner { name: format!("{user}@{}", machine.trim()), since }
+}
+
+/// Where tbctl comes in on a host. What `~/.ssh/config` says of ports is not looked at.
+fn door(worker: &Worker) -> Door {
+    let target = &worker.target;
+    match target.via {
+        Via::Local => Door::None,
+        Via::Ssh => Door::Ssh {
+            port: target.port.unwrap_or(SSH),
+            address: target.host.as_ref().unwrap_or(&target.name).parse().ok(),
+        },
+    }
 }
 
 /// Names the run on the hosts: unique, and in order of time.

@@ -116,9 +116,15 @@ impl Schedule {
         let task = self.graph.node(sent.node).task().cloned();
         let result = match item.change.is_empty() && failed.is_none() {
             true => reported(&item, &ran),
-            false => changed(&item, task.as_ref(), &ran, failed),
+            false => changed(&item, task.as_ref(), &ran, failed.clone()),
         };
-        let judged = match self.judged(&item.scope, task.as_ref(), result.clone()) {
+        // What its host took back has failed, whatever the task says about failing.
+        let final_word = matches!(failed, Some(Some(_))) && self.confirmed(sent.node, &item.action).is_some();
+        let verdict = match final_word {
+            true => Ok(result.clone()),
+            false => self.judged(&item.scope, task.as_ref(), result.clone()),
+        };
+        let judged = match verdict {
             Ok(judged) => judged,
             Err(Fault::Error(fault)) => ItemResult { failed: Some(judge::of_fault(&fault)), ..result },
             Err(Fault::Unknown(_)) => {

@@ -83,6 +83,7 @@ impl Schedule {
         let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
         if let Some(handler) = self.graph.node(node).handler {
             self.hosts[host].notified.remove(&(play, handler));
+            self.hosts[host].confirms.remove(&(play, handler));
         }
         if let Some(task) = &task {
             if (changed || unknown.is_some()) && failure.is_none() {

@@ -25,6 +25,7 @@ impl Schedule {
         let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
         for handler in self.notified_by(node, task) {
             self.hosts[host].notified.insert((play, handler));
+            self.confirm_handler(node, handler, task);
         }
     }
 

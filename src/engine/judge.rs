@@ -136,7 +136,7 @@ pub fn shown(step: &Step, task: Option<&Arc<Task>>) -> Shown {
         Some(path) => format!("{path}: {}", step.what),
         None => step.what.clone(),
     };
-    Shown { what, before, after, never }
+    Shown { what, before, after, never, note: None }
 }
 
 /// The items of a node as one result: what `register` sees.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod before;
+mod confirm;
 pub mod destroy;
 pub mod drive;
 mod ending;
@@ -14,6 +15,7 @@ mod includes;
 pub mod judge;
 pub mod keys;
 pub mod left;
+pub mod lockout;
 mod looping;
 pub mod measured;
 pub mod precheck;

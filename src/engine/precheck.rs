@@ -4,17 +4,26 @@
 
 use std::sync::Arc;
 
+use crate::change::Seen;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::engine::confirm;
+use crate::engine::lockout;
+use crate::engine::lockout::Door;
+use crate::engine::lockout::Watch;
 use crate::engine::ready;
+use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
+use crate::engine::ready::State;
 use crate::engine::ready::Users;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
 use crate::event::NodeId;
 use crate::graph::Work;
+use crate::lang::node::Node;
 use crate::lang::task::Task;
 use crate::modules::Kind;
+use crate::modules::Nature;
 
 /// All faults, in the order of the playbooks.
 ///
@@ -25,6 +34,7 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
     store.plan = true;
     let store = Arc::new(store);
     let mut faults = before;
+    let mut watch = Watch::default();
     for (id, node) in store.graph.nodes.iter().enumerate() {
         let Work::Task { task, kind } = &node.work else { continue };
         for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {
@@ -42,11 +52,42 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
             continue;
         }
         let scope = scope(&store, id as NodeId);
-        if let Ready::Fault(fault) = ready::prepare(&scope, task, kind, users) {
-            faults.push(fault.at(&task.span));
+        match ready::prepare(&scope, task, kind, users) {
+            Ready::Fault(fault) => faults.push(fault.at(&task.span)),
+            Ready::Go { items, .. } => {
+                let door = users.doors.get(node.host).copied().unwrap_or_else(|| door(&scope, task));
+                let found = items.iter().filter_map(|item| known(task, kind, item, door, &mut watch));
+                found.for_each(|fault| faults.push(fault.at(&task.action.kind.span)));
+            }
+            Ready::Skipped(_) | Ready::Waits { .. } => {}
         }
     }
     faults.check(())
+}
+
+/// What is seen of a task whose arguments are known: it locks tbctl out, or its host could not take it back.
+fn known(task: &Task, kind: &Kind, item: &Item, door: Door, watch: &mut Watch) -> Option<Diagnostic> {
+    let State::Go(action) = &item.state else { return None };
+    let cut = watch.fault(item.scope.host, door, kind.name, &action.args);
+    if action.confirm.as_ref().is_none_or(|confirm| confirm.within.is_zero()) {
+        return cut;
+    }
+    // What runs each time does not depend on what is seen.
+    let change = (kind.nature == Nature::Act).then(|| action.resource.decide(&Seen::default()).ok());
+    change.flatten().and_then(|change| confirm::fault(task, &change))
+}
+
+/// Where tbctl comes in, as the inventory and the task say, when nobody knows better.
+fn door(scope: &Scope, task: &Task) -> Door {
+    let said = |name: &str, keyword: &Option<Node>| {
+        let said = ready::var(scope, name).ok().flatten();
+        said.or_else(|| keyword.clone()).and_then(|node| node.scalar()).unwrap_or_default()
+    };
+    if said("ansible_connection", &task.inherited.connection).ends_with("local") {
+        return Door::None;
+    }
+    let port = said("ansible_port", &task.inherited.port).parse().unwrap_or(lockout::SSH);
+    Door::Ssh { port, address: said("ansible_host", &None).parse().ok() }
 }
 
 fn scope(store: &Arc<Store>, id: NodeId) -> Scope {

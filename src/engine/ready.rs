@@ -14,6 +14,7 @@ use crate::diag::Diagnostic;
 use crate::diag::Source;
 use crate::diag::Span;
 use crate::engine::keys;
+use crate::engine::lockout::Door;
 use crate::engine::looping;
 use crate::engine::measured;
 use crate::engine::scope::AFTER;
@@ -26,12 +27,14 @@ use crate::lang::node::Key;
 use crate::lang::node::Node;
 use crate::lang::node::Tree;
 use crate::lang::task::Task;
+use crate::lang::within;
 use crate::modules::FileArg;
 use crate::modules::Kind;
 use crate::modules::Nature;
 use crate::modules::Resource;
 use crate::modules::setup::Group;
 use crate::remote::order::As;
+use crate::remote::order::Confirm;
 
 /// Largest content that travels inside a script, in bytes.
 const INLINE: usize = 64 * 1024;
@@ -72,6 +75,8 @@ pub struct Action {
     pub resource: Box<dyn Resource>,
     pub environment: Vec<(String, String)>,
     pub timeout: Option<Duration>,
+    /// A time of zero says that there is to be none.
+    pub confirm: Option<Confirm>,
     /// `set_fact`'s values, `meta`'s word: what the engine itself acts on.
     pub args: Node,
 }
@@ -83,6 +88,8 @@ pub struct Users {
     pub become_user: Option<String>,
     /// The login user of each host, if known.
     pub login: Vec<Option<String>>,
+    /// Where tbctl comes in on each host, if known.
+    pub doors: Vec<Door>,
 }
 
 /// Groups of facts that nobody wrote a task for.
@@ -94,7 +101,7 @@ pub fn facts(scope: &Scope, kind: &'static Kind, groups: &[Group]) -> Ready {
     let args = Node::map(&span, vec![(Key { span: span.clone(), name: "gather_subset".into() }, subset)]);
     let action = (kind.probe)(&args).and_then(|probe| {
         let resource = (kind.decode)(&args)?;
-        Ok(Action { user: None, probe, resource, environment: Vec::new(), timeout: None, args })
+        Ok(Action { user: None, probe, resource, environment: Vec::new(), timeout: None, confirm: None, args })
     });
     match action {
         Ok(action) => {
@@ -207,7 +214,15 @@ fn one(
         Some(node) => Some(Duration::from_secs(decode::<u64>(&templates.render(node, &lookup)?)?)),
         None => None,
     };
-    Ok(State::Go(Box::new(Action { user, probe, resource, environment, timeout, args })))
+    let confirm = confirm(scope, task)?;
+    Ok(State::Go(Box::new(Action { user, probe, resource, environment, timeout, confirm, args })))
+}
+
+/// What the task says about being confirmed. What stands under one keyword is taken back together.
+pub fn confirm(scope: &Scope, task: &Task) -> Result<Option<Confirm>, Fault> {
+    let Some(node) = &task.inherited.confirm else { return Ok(None) };
+    let within = within::read(&scope.store.templates.render(node, &scope.lookup())?)?;
+    Ok(Some(Confirm { within, with: vec![node.span.to_string()] }))
 }
 
 /// The arguments rendered, and what those that are missing wait for.
@@ -351,7 +366,7 @@ pub fn flag(scope: &Scope, node: Option<&Node>) -> Result<Option<bool>, Fault> {
     Ok(Some(decode::<bool>(&rendered)?))
 }
 
-fn var(scope: &Scope, name: &str) -> Result<Option<Node>, Fault> {
+pub(super) fn var(scope: &Scope, name: &str) -> Result<Option<Node>, Fault> {
     use crate::lang::lookup::Found;
     use crate::lang::lookup::Lookup as _;
     match scope.get(name) {

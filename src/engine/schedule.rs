@@ -466,6 +466,10 @@ impl Schedule {
                 return self.judged(&item.scope, task, result).map(Some);
             }
         };
+        if let Some(failure) = self.unconfirmable(node, &action, &change) {
+            result.failed = Some(failure);
+            return Ok(Some(result));
+        }
         if !change.is_empty() {
             if let Some(task) = task {
                 self.own_undo(&item.scope, task)?;
@@ -482,6 +486,7 @@ impl Schedule {
                 return Ok(None);
             }
             result.steps = change.steps.iter().map(|step| judge::shown(step, task)).collect();
+            self.note_confirm(node, &action, &change, &mut result.steps);
             result.changed = kind.nature != Nature::Act;
             let quiet = task.is_some_and(|task| judge::is_quiet(task));
             if !self.rules.plan {

@@ -25,6 +25,7 @@ use crate::journal::Journal;
 use crate::modules::Fields;
 use crate::modules::setup::Group;
 use crate::remote::order::As;
+use crate::remote::order::Confirm;
 
 /// A question and the user it is asked as.
 pub type Question = (As, Look);
@@ -49,6 +50,8 @@ pub struct HostState {
     pub wanted: Wanted,
     /// Journals that were read.
     pub journals: HashMap<As, Journal>,
+    /// What tasks that woke a handler want to have confirmed, by play and handler.
+    pub confirms: HashMap<(usize, usize), Confirm>,
     /// Blocks in which a body failed, by frame.
     pub failed_frames: HashMap<usize, Fall>,
     /// Blocks whose failure goes on outwards once they are left, innermost last.

@@ -33,6 +33,8 @@ use crate::remote::order::As;
 use crate::remote::order::Order;
 use crate::remote::order::Stream;
 
+mod confirm_tests;
+
 /// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints.
 #[derive(Default)]
 struct Fake {
@@ -41,6 +43,10 @@ struct Fake {
     log: Vec<String>,
     greeted: bool,
     trips: usize,
+    /// Seconds and names of each part that was to be confirmed.
+    confirms: Vec<String>,
+    /// Says of the part of this number that it was taken back.
+    shut_at: Option<usize>,
     /// Goes down after so many trips.
     dies_after: Option<usize>,
 }
@@ -98,6 +104,17 @@ impl Fake {
                 return;
             }
             answers.push(Answer::Began { part: part.id });
+            if let Some(confirm) = &part.confirm {
+                assert_eq!(stream.parts.len(), 1, "what is confirmed stands alone");
+                let lines: Vec<&str> = confirm.with.iter().filter_map(|name| name.split(':').nth(1)).collect();
+                self.confirms.push(format!("{} {}", confirm.within.as_secs(), lines.join("+")));
+                if self.shut_at == Some(self.confirms.len()) {
+                    let why = Some("it locked tbctl out".to_string());
+                    answers.push(Answer::Failed { part: part.id, ran: vec![Ran::default()], why });
+                    answers.push(Answer::Applied { rest: None });
+                    return;
+                }
+            }
             let mut ran = Vec::new();
             for step in &part.steps {
                 let Apply::Run(script) = &step.apply else { continue };

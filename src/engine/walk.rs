@@ -11,6 +11,7 @@ use crate::change::Look;
 use crate::change::Seen;
 use crate::change::Step;
 use crate::change::Undo;
+use crate::engine::confirm;
 use crate::engine::includes;
 use crate::engine::judge;
 use crate::engine::ready;
@@ -317,7 +318,11 @@ impl Schedule {
         let full = ahead.parts.len() >= self.rules.window.unwrap_or(MOST_PARTS).min(MOST_PARTS);
         let doubtful = self.nodes[node as usize].stale >= 2 && ahead.steps;
         let starts = change.is_empty() || self.may_start(node, task, kind);
-        if plan || full || doubtful || !starts {
+        // What is confirmed stands alone: it is taken back alone, and what follows waits for its verdict.
+        let confirm = self.confirmed(node, &action).filter(|_| confirm::matters(task, &change));
+        let crowded = confirm.is_some() && !ahead.parts.is_empty();
+        let barred = crowded || self.unconfirmable(node, &action, &change).is_some();
+        if plan || full || doubtful || !starts || barred {
             ahead.closed = true;
             ahead.more = true;
             return;
@@ -344,6 +349,11 @@ impl Schedule {
             self.assume_report(node, task, &sent, ahead);
         }
         self.add(node, task, sent, ahead);
+        if let (Some(confirm), Some(part)) = (confirm, ahead.parts.last_mut()) {
+            part.confirm = Some(confirm);
+            ahead.closed = true;
+            ahead.more = true;
+        }
     }
 
     /// What a report will say if nothing before it matters to it: its register is taken for known, and the next part's guard
@@ -446,6 +456,7 @@ impl Schedule {
             steps,
             environment: item.action.environment.clone(),
             timeout: item.action.timeout,
+            confirm: None,
         });
         ahead.sent.insert(id, Sent { node, item: Some(item), confirms });
     }

@@ -11,6 +11,7 @@ use crate::lang::keyword::Keywords;
 use crate::lang::node::Key;
 use crate::lang::node::Node;
 use crate::lang::task::Vars;
+use crate::lang::within;
 use crate::lang::word;
 
 /// What a task has from all around it and from itself.
@@ -45,6 +46,8 @@ pub struct Inherited {
     pub diff: Option<Node>,
     /// Seconds.
     pub timeout: Option<Node>,
+    /// How soon a new connection has to come, or else its host takes it back: see [`crate::lang::within`].
+    pub confirm: Option<Node>,
     pub reach: Option<Reach>,
 }
 
@@ -117,6 +120,9 @@ impl Inherited {
             if let Some(node) = words.get(name) {
                 *place = word::count(node, faults);
             }
+        }
+        if let Some(node) = words.get("confirm") {
+            self.confirm = within::written(node, faults);
         }
         for (name, place) in [
             ("become_user", &mut self.escalate.user),

@@ -95,7 +95,7 @@ pub static KEYWORDS: &[Keyword] = &[
     yes("changed_when", TASK),
     yes("check_mode", DOWN),
     idle("collections", ALL, "kinds of task are found by the last part of their name"),
-    no("confirm", ALL, "look at `tbctl plan` before the run"),
+    yes("confirm", DOWN),
     yes("connection", DOWN),
     no("debugger", ALL, "there is no task debugger; look at `tbctl plan`"),
     yes("delay", TASK),

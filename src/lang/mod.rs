@@ -39,6 +39,7 @@ mod sequence;
 pub mod sources;
 pub mod task;
 pub mod template;
+pub mod within;
 mod word;
 pub mod yaml;
 mod yaml_fault;

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -17,6 +18,8 @@ use crate::change::Step;
 use crate::change::fuse;
 use crate::journal::Entry;
 
+use super::confirm::Watched;
+use super::confirm::silence;
 use super::host::Host;
 use super::host::Thing;
 use super::link::Link;
@@ -40,6 +43,7 @@ use super::sudo::explain;
 use super::sudo::open;
 use super::unreached::Unreached;
 use super::unreached::Why;
+use super::watchdog;
 
 /// More of a command's output is cut off.
 const OUTPUT: usize = 10 << 20;
@@ -72,6 +76,7 @@ impl Drop for Watching {
 pub(super) struct Progress {
     /// The part that began and has not ended.
     running: Option<u64>,
+    began: bool,
     ran: Vec<Ran>,
     since: f64,
     /// The number and rc of the step whose output is being read, and its standard output.
@@ -88,6 +93,9 @@ pub(super) struct Progress {
     cut: Option<(u64, String)>,
     rest: Option<String>,
     over: bool,
+    /// The part is to be confirmed, and how it ended until then.
+    pub(super) watched: Option<Watched>,
+    pub(super) held: Option<Answer>,
     /// Answers made so far, and those of them that were given.
     made: usize,
     given: usize,
@@ -99,7 +107,11 @@ impl Host {
         let mut seen = Progress::default();
         // A second sending only after it is sure that the first one never began.
         for _ in 0..2 {
-            match self.apply_once(&mut stream, &mut seen).await? {
+            let end = self.apply_once(&mut stream, &mut seen).await?;
+            if let Some(watched) = seen.unsettled(&end) {
+                return self.settle(&stream, seen, watched).await;
+            }
+            match end {
                 End::Whole => return self.ended(&stream, seen).await.map(Some),
                 End::Never(why) => {
                     tracing::debug!(host = self.worker.name, "sending a stream again: {why}");
@@ -148,6 +160,7 @@ impl Host {
             testbed: self.worker.manner.testbed.clone(),
             owner: lock::text(&self.worker.manner),
             mark: shell.mark.clone(),
+            arm: None,
         };
         if let Err((at, why)) = self.stage(&link, &user, stream, &mut names).await? {
             seen.cut = cut_at(stream, at).map(|part| (part, why));
@@ -158,6 +171,12 @@ impl Host {
         let before = self.users.entry(user.clone()).or_default().book.clone();
         let kept = self.entries(stream, &user);
         let mut text = String::new();
+        seen.watched = self.watched(stream, &kept, &user, &mut names);
+        if seen.watched.is_some() {
+            text.push_str(watchdog::FUNCTIONS);
+            // The shell that would be asked is not the one that is there in the end.
+            stream.ask_at_end = false;
+        }
         let known = self.users.entry(user.clone()).or_default();
         if let Some(whole) = known.whole.take() {
             text.push_str(&format!("_tb_mend {whole}\n"));
@@ -187,13 +206,18 @@ impl Host {
         self.count(1);
         match self.follow(link, user, names, &mut shell, seen).await {
             Ok(()) => {
-                self.clean(&mut shell, names).await;
+                if !seen.is_open() {
+                    self.clean(&mut shell, names).await;
+                }
                 self.users.entry(user.clone()).or_default().shell = Some(shell);
                 Ok(End::Whole)
             }
             Err(Fault::User(why)) if link.lost().is_none() && seen.given == 0 => Ok(End::Refused(why)),
             Err(Fault::User(why)) => Ok(self.resume(user, names, Unreached::new(Why::Lost, why), seen).await),
-            Err(Fault::Link(why)) => Ok(self.resume(user, names, why, seen).await),
+            Err(Fault::Link(why)) => {
+                seen.cut_off(&why);
+                Ok(self.resume(user, names, why, seen).await)
+            }
         }
     }
 
@@ -211,7 +235,9 @@ impl Host {
         let entry = |(part, step): (&Part, &Step)| {
             let entry = stream::entry(known.book.next.max(1), step, &part.writer, &run)?;
             let entry = Entry { hidden: part.hidden, ..entry };
-            if let Some((seq, writers)) = known.book.kept.get_mut(&Thing::of(&entry)) {
+            // What is confirmed goes back to right before it, and not to the beginning: it has an entry of its own on top.
+            let on_top = part.confirm.is_some() && entry.resource.is_some();
+            if let Some((seq, writers)) = known.book.kept.get_mut(&Thing::of(&entry)).filter(|_| !on_top) {
                 let new = writers.insert(part.writer.clone());
                 return Some(Kept::Known(*seq, new.then(|| part.writer.clone())));
             }
@@ -269,6 +295,9 @@ impl Host {
                     self.interrupt(link, user, names);
                     continue;
                 }
+                why = silence(link, &self.worker.name, seen.within()), if seen.watched.is_some() => {
+                    return Err(Fault::Link(why));
+                }
             };
             match mark {
                 Ok(mark) => self.tell(mark, seen),
@@ -293,6 +322,10 @@ impl Host {
 
     fn tell(&self, mark: Mark, seen: &mut Progress) {
         if let Some(answer) = seen.hear(mark) {
+            if seen.watched.is_some() && matches!(answer, Answer::Did { .. } | Answer::Failed { .. }) {
+                seen.held = Some(answer);
+                return;
+            }
             seen.made += 1;
             if seen.made > seen.given {
                 seen.given = seen.made;
@@ -317,9 +350,10 @@ impl Host {
 
     /// Finds a stream again after its connection was lost.
     async fn resume(&mut self, user: &As, names: &Names, why: Unreached, seen: &mut Progress) -> End {
+        let limit = self.limits.back + seen.within();
         loop {
-            self.say(Answer::Away { why: why.message.clone(), limit: self.limits.back });
-            if self.reconnect(self.limits.back).await.is_err() {
+            self.say(Answer::Away { why: why.message.clone(), limit });
+            if self.reconnect(limit).await.is_err() {
                 return End::Lost(why);
             }
             let Ok(link) = self.linked().await else { return End::Lost(why) };
@@ -327,10 +361,11 @@ impl Host {
             let text = self.stepping(&mut shell);
             shell.send(format!("{text}_tb_resume tbctl-{} '{}'\n", names.run, names.claim())).await;
             self.count(1);
-            *seen = Progress { given: seen.given, cut: seen.cut.take(), ..Progress::default() };
+            let watched = seen.watched.take();
+            *seen = Progress { given: seen.given, cut: seen.cut.take(), watched, ..Progress::default() };
             let followed = self.follow(&link, user, names, &mut shell, seen).await;
             let never = seen.word == "never";
-            if followed.is_ok() {
+            if followed.is_ok() && !seen.is_open() {
                 self.clean(&mut shell, names).await;
             }
             self.users.entry(user.clone()).or_default().shell = Some(shell);
@@ -339,14 +374,14 @@ impl Host {
                 Ok(()) if seen.word == "gone" => return End::Lost(why),
                 Ok(()) => return End::Whole,
                 // Lost once more: the host still has everything.
-                Err(Fault::Link(_)) => {}
+                Err(Fault::Link(why)) => seen.cut_off(&why),
                 Err(Fault::User(_)) => return End::Lost(why),
             }
         }
     }
 
     /// The last answer to a stream.
-    async fn ended(&mut self, stream: &Stream, seen: Progress) -> Result<Answer, Unreached> {
+    pub(super) async fn ended(&mut self, stream: &Stream, seen: Progress) -> Result<Answer, Unreached> {
         if let Some(why) = seen.setup {
             let locked = why.strip_prefix("locked ").map(|text| lock::refused(&self.worker.manner.testbed, text));
             self.fail_first(stream, locked.unwrap_or(why));
@@ -413,12 +448,40 @@ fn output(bytes: &[u8]) -> String {
 }
 
 impl Progress {
+    /// The time in which the part is to be confirmed, if it is.
+    fn within(&self) -> Duration {
+        self.watched.as_ref().map_or(Duration::ZERO, Watched::within)
+    }
+
+    /// Whether somebody may watch over what was done: then the run directory is still needed.
+    fn is_open(&self) -> bool {
+        self.watched.is_some() && self.began
+    }
+
+    /// Remembers why the connection was lost; a host that ends a stream whose time is over does not cut it.
+    fn cut_off(&mut self, why: &Unreached) {
+        if let Some(watched) = &mut self.watched {
+            watched.shut.get_or_insert_with(|| why.message.clone());
+        }
+    }
+
+    /// What is still to be confirmed at the end of a stream.
+    fn unsettled(&mut self, end: &End) -> Option<Watched> {
+        let open = match end {
+            End::Whole => self.began,
+            End::Lost(_) => true,
+            End::Never(_) | End::Refused(_) => false,
+        };
+        self.watched.take().filter(|_| open)
+    }
+
     /// Takes a mark, and says what is to be told.
     fn hear(&mut self, mark: Mark) -> Option<Answer> {
         let words = mark.words();
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
         match words[0] {
             "B" => {
+                self.began = true;
                 self.running = Some(number(1));
                 self.since = now();
                 self.ran.clear();
@@ -473,7 +536,7 @@ impl Progress {
 
 impl Progress {
     /// `U`, the entry, how it ended, and a sentence.
-    fn undone(&mut self, head: &str) -> Option<Answer> {
+    pub(super) fn undone(&mut self, head: &str) -> Option<Answer> {
         let mut words = head.splitn(4, ' ').skip(1);
         let seq = words.next()?.parse().ok()?;
         let (how, why) = (words.next()?, words.next().unwrap_or_default().to_string());
@@ -501,6 +564,9 @@ fn why(word: &str, ran: &[Ran]) -> Option<String> {
             Some(format!(
                 "the testbed `{other}` manages this here too; destroy it there, or leave it to one of the two"
             ))
+        }
+        "unwatched" => {
+            Some("the host cannot watch over it, as `confirm` asks: it could not start a process of its own".into())
         }
         "keep" => Some("what was there before could not be kept; is the disk full?".into()),
         // The last line on standard error is a sentence of ours.

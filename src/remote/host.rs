@@ -66,11 +66,18 @@ pub struct Limits {
     pub again: Duration,
     /// For a connection to come back after it was lost in the middle of a stream.
     pub back: Duration,
+    /// Between tries that are refused for another reason than time: more would look like an attack.
+    pub calm: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { probe: Duration::from_secs(60), again: Duration::from_secs(15), back: Duration::from_secs(60) }
+        Limits {
+            probe: Duration::from_secs(60),
+            again: Duration::from_secs(15),
+            back: Duration::from_secs(60),
+            calm: Duration::from_secs(10),
+        }
     }
 }
 
@@ -196,6 +203,8 @@ pub(super) struct Known {
     pub(super) book: Book,
     /// The testbed is locked by this run.
     pub(super) locked: bool,
+    /// What this run did and had confirmed, by the names under which it is taken back together.
+    pub(super) confirmed: HashMap<String, Vec<Entry>>,
     /// The length of the journal up to its last complete line, if there is something behind it.
     pub(super) whole: Option<usize>,
 }
@@ -286,14 +295,19 @@ impl Host {
         }
     }
 
-    /// Tries until it works or the time is over.
-    pub(super) async fn reconnect(&mut self, limit: Duration) -> Result<(), Unreached> {
-        const PAUSE: Duration = Duration::from_secs(1);
-        let deadline = Instant::now() + limit;
+    /// Forgets the connection, and that somebody was refused there.
+    pub(super) fn start_anew(&mut self) {
         self.forget_link();
         for known in self.users.values_mut() {
             known.refused = None;
         }
+    }
+
+    /// Tries until it works or the time is over.
+    pub(super) async fn reconnect(&mut self, limit: Duration) -> Result<(), Unreached> {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + limit;
+        self.start_anew();
         loop {
             let why = match tokio::time::timeout_at(deadline, self.linked()).await {
                 Ok(Ok(_)) => return Ok(()),

@@ -7,6 +7,7 @@ mod agent;
 mod apply;
 mod auth;
 mod config;
+mod confirm;
 mod destination;
 mod dial;
 pub mod host;
@@ -30,6 +31,7 @@ mod target;
 mod trust;
 mod undo;
 mod unreached;
+mod watchdog;
 mod wire;
 
 pub use config::config_faults;

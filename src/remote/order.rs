@@ -100,6 +100,17 @@ pub struct Part {
     pub environment: Vec<(String, String)>,
     /// Per step; the step's processes are killed when it passes.
     pub timeout: Option<Duration>,
+    /// A part with it stands alone in its stream.
+    pub confirm: Option<Confirm>,
+}
+
+/// What makes a host take a part back by itself: no new connection came in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// From right before the first step.
+    pub within: Duration,
+    /// Names of what is taken back together: this part, and those of this run before it that bear one of them.
+    pub with: Vec<String>,
 }
 
 /// What a host says. All but the last answer to an order may come while it runs.

@@ -101,6 +101,8 @@ pub(super) struct Names {
     /// The run and its owner, as the lock holds them.
     pub(super) owner: String,
     pub(super) mark: String,
+    /// Shell text that starts the watchdog over the part that is to be confirmed.
+    pub(super) arm: Option<String>,
 }
 
 impl Names {
@@ -152,7 +154,8 @@ pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], rest: &[Look], name
     intents(&mut text, kept, names);
     let mut number = 0;
     for part in &stream.parts {
-        part_text(&mut text, part, kept, &mut number);
+        let arm = names.arm.as_deref().filter(|_| part.confirm.is_some());
+        part_text(&mut text, part, kept, &mut number, arm.unwrap_or_default());
     }
     if !rest.is_empty() {
         let when = if stream.ask_at_end { "|''" } else { "" };
@@ -186,7 +189,7 @@ pub(super) fn head(names: &Names) -> String {
     sh::quote(&line(&Record::Head { version: VERSION, testbed: names.testbed.clone() }))
 }
 
-fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut usize) {
+fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut usize, arm: &str) {
     put(text, format_args!("if _tb_part {}; then\n", part.id));
     let mut looks: Vec<Look> = Vec::new();
     let mut answers: Vec<&str> = Vec::new();
@@ -206,7 +209,7 @@ fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut
         let expected = sh::quote(expected.trim_end_matches('\n'));
         put(text, format_args!("if _tb_holds {} \"$_tb_x\" {expected}; then\n", part.id));
     }
-    put(text, format_args!("_tb_tell B {}\n", part.id));
+    put(text, format_args!("_tb_tell B {}\n{arm}", part.id));
     if !part.wakes.is_empty() {
         put(text, format_args!("_tb_wake {}\n", sh::words(part.wakes.iter().map(String::as_str))));
     }

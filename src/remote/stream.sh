@@ -32,7 +32,7 @@ _tb_begin() {
 
 # Locks the testbed on this host. $1: the head of a new journal, $2: the run and its owner. Whoever holds the lock is known by
 # the shell that took it, and by a heartbeat: a lock is dead when its shell is gone, or when nothing runs and nobody has shown
-# a sign of life for a minute. Then it is taken over.
+# a sign of life for a minute. Then it is taken over, unless a watchdog is still awake.
 _tb_lock() {
 	[ -z "$_tb_s" ] || return 0
 	# Who has no place for a journal can only run commands, and those are not locked.
@@ -45,7 +45,7 @@ $$ $(_tb_born $$)"
 	_tb_x= _tb_p= _tb_l=
 	{ IFS= read -r _tb_x && read -r _tb_p _tb_l; } 2>/dev/null <"$_tb_j/lock"
 	case $_tb_x in "$2") return ;; esac
-	if [ -n "$_tb_p" ] && [ "$(_tb_born "$_tb_p")" = "$_tb_l" ] && ! _tb_silent; then
+	if _tb_watched || { [ -n "$_tb_p" ] && [ "$(_tb_born "$_tb_p")" = "$_tb_l" ] && ! _tb_silent; }; then
 		_tb_s=setup
 		_tb_tell X "locked $_tb_x"
 		return
@@ -63,12 +63,23 @@ _tb_take() {
 
 # Whether nothing of the testbed runs, and its run has not been heard of for a minute.
 _tb_silent() {
-	for _tb_x in /tmp/"${_tb_r##*/}" /var/tmp/"${_tb_r##*/}"; do
-		for _tb_x in "${_tb_x%.*}".????????????????; do
-			[ "$_tb_x" = "$_tb_r" ] || [ ! -d "$_tb_x" ] || return 1
+	for _tb_d in /tmp/"${_tb_r##*/}" /var/tmp/"${_tb_r##*/}"; do
+		for _tb_d in "${_tb_d%.*}".????????????????; do
+			[ "$_tb_d" = "$_tb_r" ] || [ ! -d "$_tb_d" ] || return 1
 		done
 	done
 	[ ! -e "$_tb_j/beat" ] || [ -n "$(find "$_tb_j/beat" -mmin +1 2>/dev/null)" ]
+}
+
+# Whether a watchdog may yet take back what the run did.
+_tb_watched() {
+	for _tb_d in /tmp/"${_tb_r##*/}" /var/tmp/"${_tb_r##*/}"; do
+		for _tb_d in "${_tb_d%.*}".????????????????/awake; do
+			{ read -r _tb_t _tb_f; } 2>/dev/null <"$_tb_d" || continue
+			[ "$(_tb_born "$_tb_t")" != "$_tb_f" ] || return 0
+		done
+	done
+	return 1
 }
 
 # Gives the lock back, if it is ours. $1: the run and its owner, $2: the testbed, which is forgotten if there is nothing to

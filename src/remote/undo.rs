@@ -70,6 +70,7 @@ impl Host {
             testbed: self.worker.manner.testbed.clone(),
             owner: lock::text(&self.worker.manner),
             mark: shell.mark.clone(),
+            arm: None,
         };
         let known = self.users.entry(key.clone()).or_default();
         let mend = known.whole.take().map(|whole| format!("_tb_mend {whole}\n")).unwrap_or_default();
@@ -108,10 +109,15 @@ impl Host {
     }
 }
 
-/// One script for all entries; handlers come after everything else, each just once.
+/// One script for all entries.
 fn script(entries: &[Entry], force: bool, names: &Names) -> String {
-    let mut text = format!("{{\n_tb_begin tbctl-{} '{}'\n", names.run, names.claim());
-    text.push_str(&format!("_tb_lock {} {}\n", stream::head(names), sh::quote(&names.owner)));
+    let (back, head, owner) = (way_back(entries, force), stream::head(names), sh::quote(&names.owner));
+    format!("{{\n_tb_begin tbctl-{} '{}'\n_tb_lock {head} {owner}\n{back}_tb_end\n}}\n", names.run, names.claim())
+}
+
+/// Shell text that takes entries back in this order; handlers come after everything else, each just once.
+pub(super) fn way_back(entries: &[Entry], force: bool) -> String {
+    let mut text = String::new();
     let mut last = String::new();
     let mut repeated: Vec<(&str, &str)> = Vec::new();
     for entry in entries {
@@ -133,6 +139,6 @@ fn script(entries: &[Entry], force: bool, names: &Names) -> String {
         text.push_str(&format!("_tb_undo {} {look} {how} {} {done} {force}\n", entry.seq, sh::quote(argument)));
     }
     text.push_str(&last);
-    text.push_str("_tb_cleared\n_tb_end\n}\n");
+    text.push_str("_tb_cleared\n");
     text
 }

@@ -52,8 +52,13 @@ mod tests {
 
     #[track_caller]
     fn check(before: Option<&str>, after: Option<&str>, expected: &str) {
-        let step =
-            Shown { what: "f".into(), before: before.map(Into::into), after: after.map(Into::into), never: None };
+        let step = Shown {
+            what: "f".into(),
+            before: before.map(Into::into),
+            after: after.map(Into::into),
+            never: None,
+            note: None,
+        };
         assert_eq!(unified(&step, 2, &Look::default()), expected);
     }
 

@@ -107,7 +107,7 @@ fn after(why: &str) -> String {
 }
 
 fn plain(what: &str) -> Shown {
-    Shown { what: what.into(), before: None, after: None, never: None }
+    Shown { what: what.into(), before: None, after: None, never: None, note: None }
 }
 
 /// What a step does to what is there.
@@ -172,6 +172,9 @@ impl Line {
         if let Some(why) = &self.step.never {
             out += &labelled("no way back:", &one_line(why), 6, look.width);
         }
+        if let Some(note) = &self.step.note {
+            out += &labelled("", &one_line(note), 5, look.width);
+        }
         if look.diffs == Diffs::Shown {
             out += &diff::unified(&self.step, 6, look);
         }
@@ -195,7 +198,7 @@ mod tests {
             ("run make install", None, None, '~'),
         ] {
             let (before, after) = (before.map(String::from), after.map(String::from));
-            assert_eq!(sign(&Shown { what: what.into(), before, after, never: None }), expected, "{what}");
+            assert_eq!(sign(&Shown { what: what.into(), before, after, never: None, note: None }), expected, "{what}");
         }
     }
 }

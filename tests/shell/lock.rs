@@ -44,7 +44,10 @@ async fn a_second_run_is_refused_while_the_first_is_there() {
         let first = rig.other("run-2");
         let said = short(&rig.order(changing(vec![two.clone()])).await).join("");
         let expected = format!("another run holds the lock of the testbed `{}`", rig.testbed);
-        assert!(said.contains(&expected) && said.contains("tbctl unlock"), "{shell}: {said}");
+        assert!(
+            said.contains(&expected) && said.contains("tester@desk, since") && said.contains("tbctl unlock"),
+            "{shell}: {said}"
+        );
         assert!(!Path::new(&rig.path("two")).exists(), "{shell}: nothing of it ran");
         first.close().await;
         assert_eq!(short(&rig.order(changing(vec![two])).await), ["1 did 0"], "{shell}: the first has left");

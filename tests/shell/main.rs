@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the parts of a test are no library")]
 
 mod apply;
+mod confirm;
 mod lock;
 mod places;
 mod probe;

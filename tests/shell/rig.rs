@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use tbctl::change::Resource;
 use tbctl::change::Script;
 use tbctl::change::Step;
 use tbctl::change::Undo;
+use tbctl::remote::Via;
 use tbctl::remote::host::Handle;
 use tbctl::remote::host::Limits;
 use tbctl::remote::host::Worker;
@@ -36,6 +38,7 @@ use tokio::sync::mpsc;
 use crate::support::World;
 use crate::support::server::Rules;
 use crate::support::server::Server;
+use crate::support::server::Shuts;
 
 /// The shells every script has to run in.
 pub const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
@@ -48,10 +51,22 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub struct Rig {
     pub dir: TempDir,
     pub server: Server,
+    pub jump: Server,
     pub world: World,
     pub handle: Handle,
     pub answers: mpsc::UnboundedReceiver<(usize, Answer)>,
     pub testbed: String,
+}
+
+/// How a rig is reached.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    #[default]
+    Ssh,
+    /// Through a server of its own.
+    Jump,
+    /// It is this machine.
+    Local,
 }
 
 /// How a rig differs from the usual one.
@@ -60,6 +75,12 @@ pub struct Needs {
     pub shell: Option<&'static str>,
     pub password: Option<&'static str>,
     pub limits: Option<Limits>,
+    /// How new connections are refused while the file `shut` is there.
+    pub shuts: Option<Shuts>,
+    /// The way to it.
+    pub by: By,
+    /// Nothing is found but the tools of the shell, and of these not `setsid`.
+    pub bare: bool,
     /// Programs, by name and text.
     pub programs: Vec<(&'static str, String)>,
 }
@@ -80,6 +101,9 @@ impl Rig {
                 // Its tools as well, which know less than the usual ones.
                 let list = Command::new("busybox").arg("--list").output().unwrap().stdout;
                 for tool in String::from_utf8(list).unwrap().lines().filter(|tool| !OWN.contains(tool)) {
+                    if needs.bare && tool == "setsid" {
+                        continue;
+                    }
                     std::os::unix::fs::symlink("/usr/bin/busybox", bin.join(tool)).unwrap();
                 }
                 program(&bin, "sh", "#!/bin/dash\nexec /usr/bin/busybox sh \"$@\"\n");
@@ -89,16 +113,24 @@ impl Rig {
         for (name, text) in &needs.programs {
             program(&bin, name, text);
         }
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let path = match needs.bare {
+            true => bin.display().to_string(),
+            false => format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()),
+        };
         fs::create_dir(dir.path().join("root")).unwrap();
         let home = dir.path().join("home");
         fs::create_dir(&home).unwrap();
         let environment = vec![("PATH".into(), path), ("HOME".into(), home.display().to_string())];
-        let server = Server::start(Rules { environment, ..Rules::default() }).await;
+        let shut = Some(dir.path().join("root/shut"));
+        let shuts = needs.shuts.unwrap_or(Shuts::Door);
+        let server = Server::start(Rules { environment, shut, shuts, ..Rules::default() }).await;
         let testbed = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let (world, handle, answers) =
-            operator(&server, &testbed, "run-1", needs.password, needs.limits.unwrap_or_default());
-        Rig { dir, server, world, handle, answers, testbed }
+        let (user_key, keys) = (server.rules.user_key.clone(), server.rules.keys.clone());
+        let jump = Server::start(Rules { user_key, keys, ..Rules::default() }).await;
+        let limits = needs.limits.unwrap_or_default();
+        let way = (needs.by, &jump);
+        let (world, handle, answers) = operator(&server, way, &testbed, "run-1", needs.password, limits);
+        Rig { dir, server, jump, world, handle, answers, testbed }
     }
 
     /// Another operator, who knows nothing of what was done before.
@@ -108,7 +140,8 @@ impl Rig {
 
     /// The same with a run of its own; gives the handle of the one before, who is still there.
     pub fn other(&mut self, run: &str) -> Handle {
-        let (world, handle, answers) = operator(&self.server, &self.testbed, run, None, Limits::default());
+        let way = (By::Ssh, &self.jump);
+        let (world, handle, answers) = operator(&self.server, way, &self.testbed, run, None, Limits::default());
         self.world = world;
         self.answers = answers;
         std::mem::replace(&mut self.handle, handle)
@@ -164,6 +197,10 @@ impl Drop for Rig {
             let name = format!("tbctl-{}.", self.testbed);
             let runs = fs::read_dir(dir).unwrap().flatten();
             for run in runs.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)) {
+                if let Ok(awake) = fs::read_to_string(run.path().join("awake")) {
+                    let pid = awake.split(' ').next().unwrap();
+                    let _ = Command::new("kill").args(["-9", pid]).stderr(Stdio::null()).status();
+                }
                 // A shell may still write its last line there.
                 while fs::exists(run.path()).unwrap() {
                     let _ = fs::remove_dir_all(run.path());
@@ -177,12 +214,21 @@ impl Drop for Rig {
 
 fn operator(
     server: &Server,
+    (by, jump): (By, &Server),
     testbed: &str,
     run: &str,
     password: Option<&str>,
     limits: Limits,
 ) -> (World, Handle, mpsc::UnboundedReceiver<(usize, Answer)>) {
-    let (world, target) = World::at_home_with(server);
+    let (world, mut target) = World::at_home_with(server);
+    match by {
+        By::Ssh => {}
+        By::Jump => {
+            world.write(".ssh/known_hosts", &(server.known_host_line() + &jump.known_host_line()));
+            target.jump = Some(format!("tester@127.0.0.1:{}", jump.address.port()));
+        }
+        By::Local => target.via = Via::Local,
+    }
     let (tell, answers) = mpsc::unbounded_channel();
     let worker = Worker {
         name: "web".into(),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -55,8 +56,27 @@ pub struct Rules {
     pub max_sessions: usize,
     pub forwards: bool,
     pub max_auth_attempts: usize,
+    /// While this file is there, nobody new comes in.
+    pub shut: Option<PathBuf>,
+    /// What is said then: nothing at all, or that nobody is known.
+    pub shuts: Shuts,
     /// The environment of commands, besides that of the test.
     pub environment: Vec<(String, String)>,
+}
+
+/// How a server that is shut turns visitors away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shuts {
+    /// Before its greeting.
+    Door,
+    /// At the login.
+    Login,
+}
+
+impl Rules {
+    fn is_shut(&self, how: Shuts) -> bool {
+        self.shuts == how && self.shut.as_ref().is_some_and(|path| path.exists())
+    }
 }
 
 impl Default for Rules {
@@ -73,6 +93,8 @@ impl Default for Rules {
             max_sessions: 10,
             forwards: true,
             max_auth_attempts: 6,
+            shut: None,
+            shuts: Shuts::Door,
             environment: Vec::new(),
         }
     }
@@ -109,7 +131,7 @@ impl Server {
             let frozen = frozen.clone();
             async move {
                 while let Ok((socket, _)) = listener.accept().await {
-                    if connections.fetch_add(1, Ordering::SeqCst) < rules.turned_away {
+                    if connections.fetch_add(1, Ordering::SeqCst) < rules.turned_away || rules.is_shut(Shuts::Door) {
                         continue;
                     }
                     let visitor = Visitor::new(rules.clone(), seen.clone());
@@ -230,7 +252,7 @@ impl Visitor {
     }
 
     fn knows(&self, key: &PublicKey) -> bool {
-        self.rules.keys.iter().any(|known| known.key_data() == key.key_data())
+        !self.rules.is_shut(Shuts::Login) && self.rules.keys.iter().any(|known| known.key_data() == key.key_data())
     }
 }
 
