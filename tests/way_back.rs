@@ -151,6 +151,7 @@ fn two_runs_do_not_meet_and_a_lock_can_be_seen_and_removed() {
     assert_eq!(refused.status.code(), Some(2), "{said}");
     let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains("another run holds the lock of the testbed `tlock`"), "{said}");
+    assert!(!flat.contains("an unknown owner") && flat.contains("@"), "{said}");
     assert!(lab.ok(&["status", lab.inv()]).contains("held by"), "the lock is seen");
     first.kill().unwrap();
     first.wait().unwrap();
