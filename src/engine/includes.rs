@@ -14,6 +14,7 @@ use crate::engine::schedule::Step;
 use crate::engine::schedule::skipped;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
+use crate::engine::state::CONDITION;
 use crate::engine::state::NodeState;
 use crate::event::NodeId;
 use crate::event::What;
@@ -48,7 +49,7 @@ impl Schedule {
             Ok(Opened::Skipped) => {
                 self.nodes[node as usize].skipped = true;
                 self.put_include(node, include, true);
-                self.end_with(node, skipped("its condition is false"), false)
+                self.end_with(node, skipped(CONDITION), false)
             }
             Ok(Opened::Bodies(bodies)) => match self.put_in(node, include, bodies) {
                 Ok(()) => Step::Ended,

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod keys;
 pub mod left;
 mod looping;
+mod magic;
 pub mod measured;
 pub mod precheck;
 mod prune;

@@ -23,6 +23,7 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
     // As in a plan: looking makes no keys.
     let mut store = store.clone();
     store.plan = true;
+    store.before = true;
     let store = Arc::new(store);
     let mut faults = before;
     for (id, node) in store.graph.nodes.iter().enumerate() {

@@ -52,6 +52,8 @@ pub struct Project {
     pub inventory: Inventory,
     pub plays: Vec<Play>,
     pub extra_vars: Vars,
+    /// As given to `--limit`.
+    pub limit: Option<String>,
     pub config: Config,
     /// What is worth a word but no fault.
     pub warnings: Diagnostics,
@@ -86,7 +88,10 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
     let (errors, warnings) = faults.list.into_iter().partition(|fault| fault.severity == Severity::Error);
     let (errors, warnings) = (Diagnostics { list: errors }, Diagnostics { list: warnings });
     match errors.list.is_empty() {
-        true => Ok(Project { inventory, plays, extra_vars, config: request.config.clone(), warnings }),
+        true => {
+            let (limit, config) = (request.limit.clone(), request.config.clone());
+            Ok(Project { inventory, plays, extra_vars, limit, config, warnings })
+        }
         false => {
             let mut all = errors;
             all.extend(warnings);

@@ -17,6 +17,7 @@ use crate::modules::Fields;
 use crate::modules::Module;
 use crate::modules::Nature;
 use crate::modules::Reach;
+use crate::modules::setup::clock;
 
 /// Runs a program, without a shell in between: no pipes, no variables, no globs.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -114,9 +115,10 @@ pub fn result(cmd: Value, creates: Option<&str>, removes: Option<&str>, ran: &[R
             fields.insert("stderr_lines".into(), lines(&stderr));
             fields.insert("stdout".into(), Value::from(stdout));
             fields.insert("stderr".into(), Value::from(stderr));
-            fields.insert("delta".into(), Value::from(format!("{:.6}", ran.end - ran.start)));
-            fields.insert("start".into(), Value::from(ran.start));
-            fields.insert("end".into(), Value::from(ran.end));
+            fields.insert("msg".into(), Value::from(if ran.rc == 0 { "" } else { "non-zero return code" }));
+            fields.insert("delta".into(), Value::from(clock::length(ran.end - ran.start)));
+            fields.insert("start".into(), Value::from(clock::moment(ran.start)));
+            fields.insert("end".into(), Value::from(clock::moment(ran.end)));
         }
         None => {
             let why = match (creates, removes) {
