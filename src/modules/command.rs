@@ -142,6 +142,14 @@ pub fn wanted(now: &State, removes: Option<&str>) -> bool {
     now.creates.is_empty() && (removes.is_none() || !now.removes.is_empty())
 }
 
+/// Neither a program's arguments nor a shell's text can hold a NUL byte; a shell would leave it out and go on.
+pub fn no_nul(text: &str) -> Result<(), Refusal> {
+    match text.contains('\0') {
+        true => Err(Refusal::new("a command cannot hold a NUL byte").help("write it with `printf '\\000'` in a `shell` task")),
+        false => Ok(()),
+    }
+}
+
 impl Command {
     fn argv(&self) -> Result<Vec<String>, Refusal> {
         match (&self.cmd, &self.argv) {
@@ -169,7 +177,7 @@ impl Module for Command {
     type State = State;
 
     fn check(&self) -> Result<(), Refusal> {
-        self.argv().map(drop)
+        self.argv()?.iter().try_for_each(|word| no_nul(word))
     }
 
     fn probe(guard: &Guarded) -> Probe {
