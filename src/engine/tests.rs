@@ -632,6 +632,14 @@ fn hosts_of_the_play_are_those_that_have_not_failed_before() {
 }
 
 #[test]
+fn facts_come_also_from_a_host_that_goes_no_further() {
+    let text = "- hosts: all\n  tasks:\n    - command: touch x\n- hosts: a\n  gather_facts: false\n  tasks:\n    - command: touch {{ hostvars['b'].ansible_system_vendor | default('none') }}\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,b,", &mut hosts, Rules::default());
+    assert_eq!(hosts["a"].log, ["touch x", "touch NA"], "{:?}", played.ends);
+}
+
+#[test]
 fn names_that_have_a_value_though_nobody_gave_one() {
     for (holds, outcome) in [
         ("ansible_host == 'a' and hostvars['a'].ansible_host is undefined", "same"),
