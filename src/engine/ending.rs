@@ -47,6 +47,7 @@ impl Schedule {
     pub(super) fn fail_node(&mut self, node: NodeId, failure: Failure) {
         let mut result = ItemResult::new("", None);
         result.failed = Some(failure);
+        self.nodes[node as usize].hopeless = true;
         self.end_with(node, result, false);
     }
 
@@ -70,10 +71,10 @@ impl Schedule {
         {
             return;
         }
-        if task.as_ref().is_some_and(|task| task.until.is_some()) {
-            let attempts = Value::from(self.nodes[node as usize].tries + 1);
-            let ran = items.iter_mut().filter(|item| item.skipped.is_none());
-            ran.for_each(|item| drop(item.fields.insert("attempts".into(), attempts.clone())));
+        if let Some(task) =
+            task.as_ref().filter(|task| judge::repeats(task) && !self.rules.plan && !self.nodes[node as usize].hopeless)
+        {
+            judge::after_tries(&scope, task, self.nodes[node as usize].tries, &mut items);
         }
         let changed = items.iter().any(|item| item.changed);
         let unknown = items.iter().find_map(|item| item.unknown.clone());
@@ -132,9 +133,9 @@ impl Schedule {
         self.put(node, output);
     }
 
-    /// `until`: another try is set up if it is not satisfied and tries are left.
+    /// `until` and `retries`: another try is set up if it is not satisfied and tries are left.
     pub(super) fn tries_again(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope, items: &[ItemResult]) -> bool {
-        if task.until.is_none() || self.rules.plan {
+        if !judge::repeats(task) || self.rules.plan || self.nodes[node as usize].hopeless {
             return false;
         }
         let number = |node: &Option<Static>, default: f64| -> f64 {

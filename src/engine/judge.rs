@@ -31,7 +31,7 @@ pub fn needs_verdict(task: &Task) -> bool {
         None => true,
         Some(list) => list.iter().all(|node| matches!(node.tree, Tree::Bool(_))),
     };
-    !constant(&task.changed_when) || !constant(&task.failed_when) || task.until.is_some()
+    !constant(&task.changed_when) || !constant(&task.failed_when) || repeats(task)
 }
 
 /// Whether the author says that the task never changes anything.
@@ -61,9 +61,31 @@ pub fn verdict(scope: &Scope, task: &Task, result: &mut ItemResult) -> Result<()
     Ok(())
 }
 
-/// Whether `until` is satisfied; true without one.
+/// Whether a task may be tried again: `until`, or `retries` until it does not fail.
+pub fn repeats(task: &Task) -> bool {
+    task.until.is_some() || task.retries.is_some()
+}
+
+/// How the tries of a task ended, as its items see it: an `until` that never held is a failure.
+pub fn after_tries(scope: &Scope, task: &Task, tries: u32, items: &mut [ItemResult]) {
+    for item in items.iter_mut().filter(|item| item.skipped.is_none() && item.unknown.is_none()) {
+        let done = is_done(scope, task, item).is_ok_and(|done| done);
+        // Ansible does not count the last try of those that are in vain.
+        let attempts = if done { tries + 1 } else { tries.max(1) };
+        if !done && item.failed.is_none() {
+            let message = format!(
+                "its `until` does not hold after {}",
+                if tries == 0 { "a try".into() } else { format!("{} tries", tries + 1) }
+            );
+            item.failed = Some(with_output(message, &item.fields));
+        }
+        item.fields.insert("attempts".into(), Value::from(attempts));
+    }
+}
+
+/// Whether a result needs no further try; without an `until`, one that is no failure.
 pub fn is_done(scope: &Scope, task: &Task, result: &ItemResult) -> Result<bool, Fault> {
-    let Some(list) = &task.until else { return Ok(true) };
+    let Some(list) = &task.until else { return Ok(!repeats(task) || result.failed.is_none()) };
     let scope = match &task.register {
         Some(key) => scope.with([(key.name.clone(), result.to_value())]),
         None => scope.clone(),

@@ -14,8 +14,8 @@ use minijinja::Value;
 
 use crate::diag::Source;
 use crate::engine::keys::Keys;
-use crate::engine::measured::Measured;
 use crate::engine::magic;
+use crate::engine::measured::Measured;
 use crate::event::NodeId;
 use crate::graph::Graph;
 use crate::graph::HostId;

@@ -123,6 +123,8 @@ pub struct NodeState {
     /// By item.
     pub results: HashMap<usize, ItemResult>,
     pub tries: u32,
+    /// Another try would not help: it did not come to run.
+    pub hopeless: bool,
     /// Waits for a timer before it is tried again.
     pub sleeping: bool,
     /// How often its guard failed; twice turns speculation off before it.

@@ -327,7 +327,17 @@ fn until_tries_again() {
                 retries: 2\n      delay: 0\n";
     let mut hosts = BTreeMap::new();
     let played = play(text, "a,", &mut hosts, Rules::default());
-    assert_eq!(hosts["a"].log, ["say no", "say no", "say no"], "{:?}", played.ends);
+    assert_eq!(hosts["a"].log, ["say no", "say no", "say no"]);
+    assert_eq!(played.ends, ["a command: failed: its `until` does not hold after 3 tries"]);
+    let text = "- hosts: a\n  tasks:\n    - command: fail\n      retries: 1\n      delay: 0\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,", &mut hosts, Rules::default());
+    assert_eq!(hosts["a"].log, ["fail", "fail"], "{:?}", played.ends);
+    // What cannot even be written down is not tried again.
+    check(
+        &text.replace("command: fail", "command: touch {{ nowhere }}"),
+        &["a command: failed: 'nowhere' is undefined (play.yaml:3:25)"],
+    );
 }
 
 #[test]
@@ -602,7 +612,7 @@ fn registers_look_as_they_do_in_ansible() {
         (say("x") + "      until: r.stdout == 'x'\n      delay: 0\n", "r.attempts == 1"),
         (
             say("x") + "      until: r.stdout == 'y'\n      retries: 2\n      delay: 0\n      ignore_errors: true\n",
-            "r.attempts == 3",
+            "r.attempts == 2 and r.failed",
         ),
         (
             say("x"),
