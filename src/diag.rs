@@ -135,7 +135,8 @@ impl Diagnostic {
     /// Adds «did you mean …?» when one of the candidates is close to the word.
     #[must_use]
     pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Diagnostic {
-        match nearest(word, candidates) {
+        // What is the same is there, only not here or not yet.
+        match nearest(word, candidates).filter(|near| *near != word) {
             Some(near) if self.help.is_none() => self.help(format!("did you mean `{near}`?")),
             _ => self,
         }

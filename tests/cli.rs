@@ -267,3 +267,43 @@ fn the_configuration_of_ansible_is_read() {
     check(&desk, "inventory", 0, "@web:", "");
     check(&desk, "exec db -- echo hi", 0, "db1 rc=0", "");
 }
+
+#[test]
+fn what_is_wrong_is_said_before_the_run_with_what_to_write() {
+    let desk = Desk::new(&[
+        ("vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n30643162\n"),
+        ("empty.yml", "---\n"),
+        ("none.yml", "[]\n"),
+        ("wrong.yml", "- debug: {msg: '{{ nowhere }}'}\n"),
+    ]);
+    let play = |tasks: &str| format!("- hosts: web\n  gather_facts: false\n  tasks:\n    - {tasks}\n");
+    let cases = [
+        ("debug: {msg: x}\n      delegate_to: web9", "there is no host `web9` to delegate to"),
+        ("include_tasks: '{{ region | default(\"b\") }}.yml'", "the file of tasks `a.yml` does not exist"),
+        ("command: \"echo a\\0b\"", "a command cannot hold a NUL byte"),
+        ("shell: \"echo a\\0b\"", "a command cannot hold a NUL byte"),
+        ("copy: {content: x, dest: \"/tmp/a\\0b\"}", "a path on a host cannot hold a NUL byte"),
+        ("wait_for: {port: 99999}", "expected a whole number from 0 to 65535, found `99999`"),
+        ("include_vars: x.yml", "`include_vars` is unsupported"),
+        ("block:", "a block is a list of tasks, and this one is empty"),
+        ("debug: {msg: \"{{ lookup('url', 'http://x') }}\"}", "use `get_url`"),
+    ];
+    for (tasks, message) in cases {
+        fs::write(desk.0.path().join("site.yml"), play(tasks)).unwrap();
+        check(&desk, "check hosts.yml site.yml", 1, "", message);
+    }
+    for tasks in
+        ["include_tasks: wrong.yml\n      when: false", "include_tasks: '{{ nowhere }}.yml'\n      when: false"]
+    {
+        fs::write(desk.0.path().join("site.yml"), play(tasks)).unwrap();
+        check(&desk, "check hosts.yml site.yml", 0, "right", "");
+    }
+    fs::write(desk.0.path().join("site.yml"), "- hosts: web\n  vars_files: [vault.yml]\n").unwrap();
+    check(&desk, "check hosts.yml site.yml", 1, "", "values encrypted with ansible-vault are unsupported");
+    check(&desk, "check hosts.yml empty.yml", 1, "", "there is no play in the playbook `empty.yml`");
+    check(&desk, "check hosts.yml none.yml", 1, "", "there is no play in the playbook `none.yml`");
+    check(&desk, "plan --list-tasks hosts.yml none.yml", 1, "", "`--list-tasks` is unsupported");
+    check(&desk, "apply --vault-id=x hosts.yml none.yml", 1, "", "`--vault-id` is unsupported");
+    let missing = text(&desk.run("check nowhere.yml site.yml").stderr);
+    assert!(missing.contains("`nowhere.yml` does not exist") && !missing.contains("no host or group"), "{missing}");
+}

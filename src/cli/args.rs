@@ -125,3 +125,31 @@ impl Tags {
         Choice { tags: tidy(&self.tags), skip_tags: tidy(&self.skip_tags) }
     }
 }
+
+/// Nothing is decrypted.
+const VAULT: &str = "give secrets with `-e @file` and a file of mode 0600";
+
+/// Ansible's options that are not here, and what to use instead of them.
+const UNSUPPORTED: [(&str, &str); 12] = [
+    ("--ask-vault-pass", VAULT),
+    ("--ask-vault-password", VAULT),
+    ("--vault-password-file", VAULT),
+    ("--vault-id", VAULT),
+    ("--list-tasks", "`tbctl graph` lists the tasks of each host"),
+    ("--list-tags", "`tbctl graph` lists the tasks of each host"),
+    ("--list-hosts", "`tbctl inventory` lists hosts and groups"),
+    ("--syntax-check", "`tbctl check` says what is written wrong"),
+    ("--start-at-task", "choose tasks by tags: `-t`"),
+    ("--step", "`tbctl plan` shows what will be done"),
+    ("--flush-cache", "facts are not kept from one run to the next"),
+    ("--module-path", "`tbctl doc` lists all kinds of task"),
+];
+
+/// What is said of the first such option of a command line that cannot be read.
+pub(super) fn unsupported(words: impl IntoIterator<Item = String>) -> Option<String> {
+    words.into_iter().take_while(|word| word != "--").find_map(|word| {
+        let name = word.split('=').next().unwrap_or_default();
+        let (name, instead) = UNSUPPORTED.iter().find(|(known, _)| *known == name)?;
+        Some(format!("error: `{name}` is unsupported\n\n  tip: {instead}"))
+    })
+}

@@ -86,6 +86,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(text) = args::unsupported(std::env::args().skip(1)).filter(|_| error.use_stderr()) {
+                eprintln!("{text}");
+                return ExitCode::from(console::WRONG);
+            }
             // Whoever closed the stream does not want to know.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { console::WRONG } else { 0 });

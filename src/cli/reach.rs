@@ -216,7 +216,12 @@ impl Host<'_> {
     }
 
     fn port(&mut self) -> Option<u16> {
-        let port: Option<u16> = self.number("ansible_port");
+        let said = self.text("ansible_port");
+        let parsed = said.map(|(text, span)| match text.trim().parse::<u16>() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(Diagnostic::error(format!("a port is a number from 1 to 65535, found `{text}`")).at(&span)),
+        });
+        let port = self.faults.take(parsed.transpose()).flatten();
         port.or_else(|| self.of_plays("port")?.parse().ok()).filter(|port| *port > 0)
     }
 
@@ -372,7 +377,7 @@ odd ansible_port=x ansible_connection=docker ansible_ssh_extra_args='-L 1:a:1'
                 "odd",
                 Config::default(),
                 "Ssh !the ssh option `-L` is unsupported !the connection `docker` is unsupported \
-                 !`ansible_port` is a number, found `x`",
+                 !a port is a number from 1 to 65535, found `x`",
             ),
         ] {
             assert_eq!(way(host, config), expected, "{host}");

@@ -108,6 +108,7 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     let plan = mode == Mode::Plan;
     let mut store = Store::new(project, Arc::new(graph), Arc::new(templates), Arc::new(files), plan);
     store.diff = options.running.diff;
+    store.verbosity = console.verbose;
     store.environment = Arc::new(std::env::vars().collect());
     store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
     let results = options.measuring.directory(&testbed);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use minijinja::Value;
+
 use crate::change::Ran;
 use crate::change::Refusal;
 use crate::engine::judge;
@@ -265,6 +267,9 @@ fn changed(item: &SentItem, task: Option<&Arc<Task>>, ran: &[Ran], failed: Optio
         result.changed = changed.is_true();
     }
     if let Some(why) = failed {
+        if let Some(why) = &why {
+            result.fields.insert("msg".into(), Value::from(why.as_str()));
+        }
         result.failed = Some(judge::failure(&item.change, ran, why));
     }
     result

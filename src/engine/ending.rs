@@ -25,6 +25,7 @@ use crate::event::What;
 use crate::graph::Frame;
 use crate::graph::HostId;
 use crate::graph::Part;
+use crate::graph::Pos;
 use crate::lang::decode::decode;
 use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
@@ -46,6 +47,7 @@ impl Schedule {
     pub(super) fn fail_node(&mut self, node: NodeId, failure: Failure) {
         let mut result = ItemResult::new("", None);
         result.failed = Some(failure);
+        self.nodes[node as usize].hopeless = true;
         self.end_with(node, result, false);
     }
 
@@ -68,6 +70,11 @@ impl Schedule {
             && self.tries_again(node, task, &scope, &items)
         {
             return;
+        }
+        if let Some(task) =
+            task.as_ref().filter(|task| judge::repeats(task) && !self.rules.plan && !self.nodes[node as usize].hopeless)
+        {
+            judge::after_tries(&scope, task, self.nodes[node as usize].tries, &mut items);
         }
         let changed = items.iter().any(|item| item.changed);
         let unknown = items.iter().find_map(|item| item.unknown.clone());
@@ -92,8 +99,10 @@ impl Schedule {
             self.handlers_ended(node, task, failure.is_some());
         }
         let shows = self.rules.verbose || task.as_ref().is_some_and(|task| task.action.kind.name == "debug");
+        let value = failure.as_ref().map(|failure| judge::failed_result(failure, &items, looped)).unwrap_or_default();
         let mut ended = judge::ended(items, looped, hidden, shows);
         if let Some(failure) = failure {
+            self.seen_by_rescue(node, task.as_ref(), value);
             self.failed(node, task.as_ref(), &scope, failure, &mut ended);
         }
         let place = self.place(node);
@@ -125,9 +134,9 @@ impl Schedule {
         self.put(node, output);
     }
 
-    /// `until`: another try is set up if it is not satisfied and tries are left.
+    /// `until` and `retries`: another try is set up if it is not satisfied and tries are left.
     pub(super) fn tries_again(&mut self, node: NodeId, task: &Arc<Task>, scope: &Scope, items: &[ItemResult]) -> bool {
-        if task.until.is_none() || self.rules.plan {
+        if !judge::repeats(task) || self.rules.plan || self.nodes[node as usize].hopeless {
             return false;
         }
         let number = |node: &Option<Static>, default: f64| -> f64 {
@@ -168,42 +177,47 @@ impl Schedule {
         }
         let host = self.graph.node(node).host;
         let frame = self.graph.node(node).block.clone();
-        if let Some(frame) = &frame {
-            let name = task.map(|task| task.title()).unwrap_or_default();
-            let seen = [
-                ("ansible_failed_task".to_string(), Value::from_pairs([("name", Value::from(name))])),
-                ("ansible_failed_result".to_string(), judge::failed_result(&failure)),
-            ];
-            self.hosts[host].rescued.insert(frame.id, seen);
-        }
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
         self.hosts[host].forces = self.forces(node, scope);
-        ended.rescued = self.fall(host, frame, failure);
+        let rescued = is_rescued(frame.as_deref());
+        self.fall(host, frame, failure);
+        ended.rescued = rescued;
         ended.ignored = ended.rescued;
         if fatal && !ended.ignored {
             self.stop();
         }
     }
 
-    /// Carries a failure outwards to the nearest block that deals with it. True: it is rescued.
-    pub(super) fn fall(&mut self, host: HostId, frame: Option<Arc<Frame>>, failure: Failure) -> bool {
+    /// What `rescue` and what comes behind it see of a failure inside of a block.
+    fn seen_by_rescue(&mut self, node: NodeId, task: Option<&Arc<Task>>, result: Value) {
+        let found = self.graph.node(node);
+        let (host, inside) = (found.host, found.block.is_some());
+        if inside {
+            let name = task.and_then(|task| task.name.as_ref()?.scalar()).unwrap_or_default();
+            let action = task.map(|task| task.action.full.clone()).unwrap_or_default();
+            let task = Value::from_pairs([("name", name), ("action", action)]);
+            let seen = [("ansible_failed_task".to_string(), task), ("ansible_failed_result".to_string(), result)];
+            self.hosts[host].rescued = Some(seen);
+        }
+    }
+
+    /// Carries a failure outwards to the nearest block that deals with it.
+    pub(super) fn fall(&mut self, host: HostId, frame: Option<Arc<Frame>>, failure: Failure) {
         let Some(frame) = frame else {
             match self.hosts[host].forces {
                 Some(play) => self.leave_to_handlers(host, play),
                 None => self.lose(host, failure.message),
             }
-            return false;
+            return;
         };
         let state = &mut self.hosts[host];
         match (frame.part, frame.rescues) {
             (Part::Body, true) => {
                 state.failed_frames.insert(frame.id, Fall::Body);
-                true
             }
             (Part::Body | Part::Rescue, _) => {
                 state.failed_frames.insert(frame.id, Fall::Rescue);
                 state.falling.push((frame, failure));
-                false
             }
             (Part::Always, _) => self.fall(host, frame.parent.clone(), failure),
         }
@@ -241,6 +255,7 @@ impl Schedule {
 
     /// The host takes part in the rest of the play by its handlers alone.
     fn leave_to_handlers(&mut self, host: HostId, play: usize) {
+        let place = self.last_place(host);
         for &node in &self.graph.chains[host].clone() {
             let found = self.graph.node(node);
             let stays = found.play == play && found.handler.is_some();
@@ -248,13 +263,19 @@ impl Schedule {
                 self.end_silently(node);
             }
         }
-        if !self.store.gone.contains(&host) {
-            self.store_mut().gone.push(host);
-        }
+        self.store_mut().gone.entry(host).or_insert(place);
+    }
+
+    /// How far a host has come.
+    fn last_place(&self, host: HostId) -> Pos {
+        let reached = self.graph.chains[host].iter().take(self.hosts[host].cursor + 1);
+        let last = reached.rev().find(|&&node| self.nodes[node as usize].ended);
+        last.map(|&node| self.graph.node(node).pos.clone()).unwrap_or_default()
     }
 
     /// The host takes no further part.
     pub(super) fn lose(&mut self, host: HostId, why: String) {
+        let place = self.last_place(host);
         self.hosts[host].gone.get_or_insert(why);
         for &node in &self.graph.chains[host].clone() {
             if !self.nodes[node as usize].ended {
@@ -262,10 +283,18 @@ impl Schedule {
             }
         }
         self.hosts[host].cursor = self.graph.chains[host].len();
-        let store = Arc::make_mut(&mut self.store);
-        if !store.gone.contains(&host) {
-            store.gone.push(host);
-        }
+        self.store_mut().gone.entry(host).or_insert(place);
         self.give_up_facts(host);
     }
+}
+
+/// Whether a block around takes a failure in: this one's or one further out has a `rescue`.
+fn is_rescued(mut frame: Option<&Frame>) -> bool {
+    while let Some(own) = frame {
+        if own.part == Part::Body && own.rescues {
+            return true;
+        }
+        frame = own.parent.as_deref();
+    }
+    false
 }

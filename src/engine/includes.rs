@@ -14,6 +14,7 @@ use crate::engine::schedule::Step;
 use crate::engine::schedule::skipped;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
+use crate::engine::state::CONDITION;
 use crate::engine::state::NodeState;
 use crate::event::NodeId;
 use crate::event::What;
@@ -44,11 +45,11 @@ pub(super) fn is_late(include: &Include) -> bool {
 impl Schedule {
     /// Opens an include whose turn has come.
     pub(super) fn open_include(&mut self, node: NodeId, include: &Include) -> Step {
-        match self.bodies(node, include) {
+        match bodies(&self.scope(node), include) {
             Ok(Opened::Skipped) => {
                 self.nodes[node as usize].skipped = true;
                 self.put_include(node, include, true);
-                self.end_with(node, skipped("its condition is false"), false)
+                self.end_with(node, skipped(CONDITION), false)
             }
             Ok(Opened::Bodies(bodies)) => match self.put_in(node, include, bodies) {
                 Ok(()) => Step::Ended,
@@ -68,7 +69,7 @@ impl Schedule {
             if self.nodes[node as usize].ended || !is_late(&include) {
                 continue;
             }
-            if let Ok(Opened::Bodies(bodies)) = self.bodies(node, &include) {
+            if let Ok(Opened::Bodies(bodies)) = bodies(&self.scope(node), &include) {
                 // A fault comes again when its turn comes.
                 let _ = self.put_in(node, &include, bodies);
             }
@@ -97,42 +98,51 @@ impl Schedule {
             self.put(node, Output::Values([(key.name.clone(), value)].into_iter().collect()));
         }
     }
+}
 
-    fn bodies(&self, node: NodeId, include: &Include) -> Result<Opened, Fault> {
-        let scope = self.scope(node);
-        let values = match looping::items(&scope, include.loops.as_ref(), &include.search) {
-            Ok(values) => values,
-            Err(fault) => match self.store.templates.condition(&include.inherited.when, &scope.lookup()) {
-                Ok(false) => return Ok(Opened::Skipped),
-                _ => return Err(fault),
-            },
-        };
-        let list = values.clone().unwrap_or_default();
-        let mut bodies = Vec::new();
-        for (index, turn) in looping::turns(&scope, include.loops.as_ref(), values).into_iter().enumerate() {
-            if !self.store.templates.condition(&include.inherited.when, &turn.scope.lookup())? {
-                continue;
-            }
-            let seen = include.loops.as_ref().map(|over| looping::seen(over, index, &list)).unwrap_or_default();
-            bodies.push(self.body(include, &turn.scope, seen)?);
+/// What an include brings, as far as a scope tells.
+fn bodies(scope: &Scope, include: &Include) -> Result<Opened, Fault> {
+    let templates = &scope.store.templates;
+    let values = match looping::items(scope, include.loops.as_ref(), &include.search) {
+        Ok(values) => values,
+        Err(fault) => match templates.condition(&include.inherited.when, &scope.lookup()) {
+            Ok(false) => return Ok(Opened::Skipped),
+            _ => return Err(fault),
+        },
+    };
+    let list = values.clone().unwrap_or_default();
+    let mut bodies = Vec::new();
+    for (index, turn) in looping::turns(scope, include.loops.as_ref(), values).into_iter().enumerate() {
+        if !templates.condition(&include.inherited.when, &turn.scope.lookup())? {
+            continue;
         }
-        Ok(if bodies.is_empty() { Opened::Skipped } else { Opened::Bodies(bodies) })
+        let seen = include.loops.as_ref().map(|over| looping::seen(over, index, &list)).unwrap_or_default();
+        bodies.push(body(include, &turn.scope, seen)?);
     }
+    Ok(if bodies.is_empty() { Opened::Skipped } else { Opened::Bodies(bodies) })
+}
 
-    /// Reads the entries for one item; they see its variables as they see those given to the include.
-    fn body(&self, include: &Include, scope: &Scope, seen: Vec<(String, Value)>) -> Result<Body, Fault> {
-        let mut include = include.clone();
-        let mut vars = Vars::new();
-        for (name, value) in seen {
-            let node = Node::from_value(&include.span, &value)?;
-            vars.push((Key { span: include.span.clone(), name }, node));
-        }
-        let mut context = (*include.context).clone();
-        context.inherited.params.insert(0, Arc::new(vars));
-        include.context = Arc::new(context);
-        let what = rendered(&include.what, scope)?;
-        include::load(&self.store.files, &self.store.templates, &include, &what)
-            .map_err(|faults| Fault::from(first_of(faults)))
+/// Reads the entries for one item; they see its variables as they see those given to the include.
+fn body(include: &Include, scope: &Scope, seen: Vec<(String, Value)>) -> Result<Body, Fault> {
+    let mut include = include.clone();
+    let mut vars = Vars::new();
+    for (name, value) in seen {
+        let node = Node::from_value(&include.span, &value)?;
+        vars.push((Key { span: include.span.clone(), name }, node));
+    }
+    let mut context = (*include.context).clone();
+    context.inherited.params.insert(0, Arc::new(vars));
+    include.context = Arc::new(context);
+    let what = rendered(&include.what, scope)?;
+    include::load(&scope.store.files, &scope.store.templates, &include, &what)
+        .map_err(|faults| Fault::from(first_of(faults)))
+}
+
+/// What can be said against an include before the run: its name is known, and yet it cannot be read.
+pub(super) fn fault(scope: &Scope, include: &Include) -> Option<Box<Diagnostic>> {
+    match bodies(scope, include) {
+        Err(Fault::Error(fault)) => Some(fault),
+        Ok(_) | Err(Fault::Unknown(_)) => None,
     }
 }
 

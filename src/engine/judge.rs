@@ -31,7 +31,7 @@ pub fn needs_verdict(task: &Task) -> bool {
         None => true,
         Some(list) => list.iter().all(|node| matches!(node.tree, Tree::Bool(_))),
     };
-    !constant(&task.changed_when) || !constant(&task.failed_when) || task.until.is_some()
+    !constant(&task.changed_when) || !constant(&task.failed_when) || repeats(task)
 }
 
 /// Whether the author says that the task never changes anything.
@@ -53,6 +53,7 @@ pub fn verdict(scope: &Scope, task: &Task, result: &mut ItemResult) -> Result<()
             (true, Some(failure)) => Some(failure),
             (true, None) => Some(with_output("its `failed_when` holds".into(), &result.fields)),
         };
+        result.fields.insert("failed_when_result".into(), Value::from(failed));
     }
     if let Some(list) = &task.changed_when {
         result.changed = scope.store.templates.condition(list, &judged(result).lookup())?;
@@ -60,9 +61,31 @@ pub fn verdict(scope: &Scope, task: &Task, result: &mut ItemResult) -> Result<()
     Ok(())
 }
 
-/// Whether `until` is satisfied; true without one.
+/// Whether a task may be tried again: `until`, or `retries` until it does not fail.
+pub fn repeats(task: &Task) -> bool {
+    task.until.is_some() || task.retries.is_some()
+}
+
+/// How the tries of a task ended, as its items see it: an `until` that never held is a failure.
+pub fn after_tries(scope: &Scope, task: &Task, tries: u32, items: &mut [ItemResult]) {
+    for item in items.iter_mut().filter(|item| item.skipped.is_none() && item.unknown.is_none()) {
+        let done = is_done(scope, task, item).is_ok_and(|done| done);
+        // Ansible does not count the last try of those that are in vain.
+        let attempts = if done { tries + 1 } else { tries.max(1) };
+        if !done && item.failed.is_none() {
+            let message = format!(
+                "its `until` does not hold after {}",
+                if tries == 0 { "a try".into() } else { format!("{} tries", tries + 1) }
+            );
+            item.failed = Some(with_output(message, &item.fields));
+        }
+        item.fields.insert("attempts".into(), Value::from(attempts));
+    }
+}
+
+/// Whether a result needs no further try; without an `until`, one that is no failure.
 pub fn is_done(scope: &Scope, task: &Task, result: &ItemResult) -> Result<bool, Fault> {
-    let Some(list) = &task.until else { return Ok(true) };
+    let Some(list) = &task.until else { return Ok(!repeats(task) || result.failed.is_none()) };
     let scope = match &task.register {
         Some(key) => scope.with([(key.name.clone(), result.to_value())]),
         None => scope.clone(),
@@ -94,15 +117,23 @@ pub fn failure(change: &Change, ran: &[Ran], why: Option<String>) -> Failure {
     }
 }
 
-/// A failure as `rescue` sees it.
-pub fn failed_result(failure: &Failure) -> Value {
-    Value::from_pairs([
-        ("failed", Value::from(true)),
-        ("msg", Value::from(failure.message.as_str())),
-        ("rc", Value::from(failure.rc)),
-        ("stdout", Value::from(failure.stdout.as_str())),
-        ("stderr", Value::from(failure.stderr.as_str())),
-    ])
+/// A failure as `rescue` sees it: what `register` would see, and what the step printed.
+pub fn failed_result(failure: &Failure, items: &[ItemResult], looped: bool) -> Value {
+    let mut pairs = vec![
+        ("msg".to_string(), Value::from(failure.message.as_str())),
+        ("rc".to_string(), Value::from(failure.rc)),
+        ("stdout".to_string(), Value::from(failure.stdout.as_str())),
+        ("stderr".to_string(), Value::from(failure.stderr.as_str())),
+    ];
+    pairs.extend(pairs_of(&register(items, looped)));
+    Value::from_pairs(pairs)
+}
+
+fn pairs_of(map: &Value) -> impl Iterator<Item = (String, Value)> {
+    map.try_iter().into_iter().flatten().map(|key| {
+        let value = map.get_item(&key).unwrap_or_default();
+        (key.to_string(), value)
+    })
 }
 
 fn with_output(message: String, fields: &crate::modules::Fields) -> Failure {
@@ -144,29 +175,41 @@ pub fn register(items: &[ItemResult], looped: bool) -> Value {
     if !looped {
         return items.first().map_or(Value::UNDEFINED, ItemResult::to_value);
     }
+    if items.is_empty() {
+        return nothing_to_loop_over();
+    }
     let results: Value = items
         .iter()
         .map(|item| {
             let own = item.to_value();
-            let pairs = own.try_iter().into_iter().flatten().map(|key| {
-                let value = own.get_item(&key).unwrap_or_default();
-                (key.to_string(), value)
-            });
             let item_value = item.value.clone().unwrap_or_default();
             let extra = [("item".to_string(), item_value), ("ansible_loop_var".to_string(), Value::from("item"))];
-            Value::from_pairs(pairs.chain(extra))
+            Value::from_pairs(pairs_of(&own).chain(extra))
         })
         .collect();
-    let any = |test: fn(&ItemResult) -> bool| Value::from(items.iter().any(test));
-    let mut pairs = vec![
-        ("results".to_string(), results),
-        ("changed".to_string(), any(|item| item.changed)),
-        ("failed".to_string(), any(|item| item.failed.is_some())),
-    ];
-    if items.iter().all(|item| item.skipped.is_some()) {
-        pairs.push(("skipped".to_string(), Value::from(true)));
-    }
-    Value::from_pairs(pairs)
+    let any = |test: fn(&ItemResult) -> bool| items.iter().any(test);
+    let (failed, skipped) = (any(|item| item.failed.is_some()), !any(|item| item.skipped.is_none()));
+    let message = match (skipped, failed) {
+        (true, _) => "All items skipped",
+        (false, true) => "One or more items failed",
+        (false, false) => "All items completed",
+    };
+    Value::from_pairs([
+        ("results", results),
+        ("changed", Value::from(any(|item| item.changed))),
+        ("failed", Value::from(failed)),
+        ("skipped", Value::from(skipped)),
+        ("msg", Value::from(message)),
+    ])
+}
+
+fn nothing_to_loop_over() -> Value {
+    Value::from_pairs([
+        ("changed", Value::from(false)),
+        ("skipped", Value::from(true)),
+        ("skipped_reason", Value::from("No items in the list")),
+        ("results", Value::from(Vec::<Value>::new())),
+    ])
 }
 
 /// A node's end as it is shown. `hidden`: `no_log`.

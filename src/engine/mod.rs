@@ -17,6 +17,7 @@ pub mod keys;
 pub mod left;
 pub mod lockout;
 mod looping;
+mod magic;
 pub mod measured;
 pub mod precheck;
 mod prune;

@@ -8,6 +8,7 @@ use crate::change::Seen;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::engine::confirm;
+use crate::engine::includes;
 use crate::engine::lockout;
 use crate::engine::lockout::Door;
 use crate::engine::lockout::Watch;
@@ -32,11 +33,21 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
     // As in a plan: looking makes no keys.
     let mut store = store.clone();
     store.plan = true;
+    store.before = true;
     let store = Arc::new(store);
     let mut faults = before;
     let mut watch = Watch::default();
     for (id, node) in store.graph.nodes.iter().enumerate() {
-        let Work::Task { task, kind } = &node.work else { continue };
+        let (task, kind) = match &node.work {
+            Work::Task { task, kind } => (task, kind),
+            Work::Include(include) if includes::is_late(include) && is_reached(&store, id as NodeId) => {
+                if let Some(fault) = includes::fault(&scope(&store, id as NodeId), include) {
+                    faults.push(*fault);
+                }
+                continue;
+            }
+            Work::Include(_) | Work::Facts { .. } => continue,
+        };
         for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {
             faults.extend(store.templates.check(node));
         }
@@ -51,15 +62,18 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
             faults.push(fault);
             continue;
         }
+        if let Some(fault) = no_host(&store, task) {
+            faults.push(fault);
+        }
         let scope = scope(&store, id as NodeId);
         match ready::prepare(&scope, task, kind, users) {
-            Ready::Fault(fault) => faults.push(fault.at(&task.span)),
+            Ready::Fault(fault) if is_reached(&store, id as NodeId) => faults.push(fault.at(&task.span)),
             Ready::Go { items, .. } => {
                 let door = users.doors.get(node.host).copied().unwrap_or_else(|| door(&scope, task));
                 let found = items.iter().filter_map(|item| known(task, kind, item, door, &mut watch));
                 found.for_each(|fault| faults.push(fault.at(&task.action.kind.span)));
             }
-            Ready::Skipped(_) | Ready::Waits { .. } => {}
+            Ready::Fault(_) | Ready::Skipped(_) | Ready::Waits { .. } => {}
         }
     }
     faults.check(())
@@ -88,6 +102,23 @@ fn door(scope: &Scope, task: &Task) -> Door {
     }
     let port = said("ansible_port", &task.inherited.port).parse().unwrap_or(lockout::SSH);
     Door::Ssh { port, address: said("ansible_host", &None).parse().ok() }
+}
+
+/// Whether the includes around a node bring it for certain.
+fn is_reached(store: &Arc<Store>, id: NodeId) -> bool {
+    let Some(gate) = store.graph.node(id).gate else { return true };
+    let Work::Include(include) = &store.graph.node(gate).work else { return true };
+    let lookup = scope(store, gate).lookup();
+    matches!(store.templates.condition(&include.inherited.when, &lookup), Ok(true)) && is_reached(store, gate)
+}
+
+/// `delegate_to` a host that is not there, written without a template.
+fn no_host(store: &Store, task: &Task) -> Option<Diagnostic> {
+    let node = task.inherited.delegate_to.as_ref().filter(|node| !node.is_live())?;
+    let name = node.scalar()?;
+    let here = matches!(name.as_str(), "127.0.0.1" | "::1") || store.graph.host(&name).is_some();
+    let fault = Diagnostic::error(format!("there is no host `{name}` to delegate to")).at(&node.span);
+    (!here).then(|| fault.suggest(&name, store.graph.hosts.iter().map(String::as_str)))
 }
 
 fn scope(store: &Arc<Store>, id: NodeId) -> Scope {

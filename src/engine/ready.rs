@@ -19,6 +19,7 @@ use crate::engine::looping;
 use crate::engine::measured;
 use crate::engine::scope::AFTER;
 use crate::engine::scope::Scope;
+use crate::engine::state::CONDITION;
 use crate::lang::decode::decode;
 use crate::lang::files;
 use crate::lang::lookup::Fault;
@@ -129,14 +130,11 @@ pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Use
         Ok(values) => values,
         // A false `when` skips the task even if its loop has no meaning.
         Err(fault) => match scope.store.templates.condition(&task.inherited.when, &scope.lookup()) {
-            Ok(false) => return Ready::Skipped("its condition is false".into()),
+            Ok(false) => return Ready::Skipped(CONDITION.into()),
             _ => return not_ready(fault, Vec::new()),
         },
     };
     let looped = values.is_some();
-    if values.as_ref().is_some_and(Vec::is_empty) {
-        return Ready::Skipped("there is nothing to loop over".into());
-    }
     let mut found = Vec::new();
     let (mut on, mut looks) = (Vec::new(), Vec::new());
     let mut carried: Vec<(String, Value)> = Vec::new();
@@ -181,7 +179,7 @@ fn one(
     let mut unknown = Vec::new();
     match templates.condition(&task.inherited.when, &lookup) {
         Ok(true) => {}
-        Ok(false) => return Ok(State::Skipped("its condition is false".into())),
+        Ok(false) => return Ok(State::Skipped(CONDITION.into())),
         Err(Fault::Unknown(on)) => unknown.extend(on),
         Err(fault) => return Err(fault),
     }

@@ -21,6 +21,7 @@ use crate::engine::ready::Users;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
+use crate::engine::state::CONDITION;
 use crate::engine::state::Fall;
 use crate::engine::state::HostState;
 use crate::engine::state::ItemResult;
@@ -253,8 +254,7 @@ impl Schedule {
             task: found.task().cloned(),
             local: Arc::default(),
         };
-        let rescued = found.block.as_ref().and_then(|frame| self.hosts[found.host].rescued.get(&frame.id));
-        match rescued {
+        match &self.hosts[found.host].rescued {
             Some(seen) => scope.with(seen.clone()),
             None => scope,
         }
@@ -364,7 +364,7 @@ impl Schedule {
                     Ok(true) => self.end_silently(node),
                     Ok(false) => {
                         self.nodes[node as usize].skipped = true;
-                        self.end_with(node, skipped("its condition is false"), false)
+                        self.end_with(node, skipped(CONDITION), false)
                     }
                     Err(Fault::Unknown(on)) => self.unknown(node, on),
                     Err(Fault::Error(fault)) => self.end_failed(node, judge::of_fault(&fault)),
@@ -631,7 +631,7 @@ impl Schedule {
         let scope = self.scope(node);
         match self.store.templates.condition(&task.inherited.when, &scope.lookup()) {
             Ok(true) => {}
-            Ok(false) => return self.end_with(node, skipped("its condition is false"), false),
+            Ok(false) => return self.end_with(node, skipped(CONDITION), false),
             Err(Fault::Unknown(on)) => return self.unknown(node, on),
             Err(Fault::Error(fault)) => return self.end_failed(node, judge::of_fault(&fault)),
         }
@@ -642,9 +642,9 @@ impl Schedule {
             _ => Vec::new(),
         };
         for host in hosts {
-            for &other in &self.graph.chains[host] {
+            for &other in &self.graph.clone().chains[host] {
                 if self.graph.node(other).play == play {
-                    self.nodes[other as usize].ended = true;
+                    self.end_silently(other);
                 }
             }
         }

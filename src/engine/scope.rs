@@ -14,6 +14,7 @@ use minijinja::Value;
 
 use crate::diag::Source;
 use crate::engine::keys::Keys;
+use crate::engine::magic;
 use crate::engine::measured::Measured;
 use crate::event::NodeId;
 use crate::graph::Graph;
@@ -29,7 +30,6 @@ use crate::lang::lookup::Lookup;
 use crate::lang::lookup::PathKind;
 use crate::lang::lookup::Pending;
 use crate::lang::lookup::Search as Sort;
-use crate::lang::node::Node;
 use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
 use crate::lang::search::Search;
@@ -55,13 +55,17 @@ pub struct Store {
     /// Whether this is a plan: `ansible_check_mode`.
     pub plan: bool,
     pub diff: bool,
+    /// How often `-v` was given.
+    pub verbosity: u8,
+    /// Nothing has run yet, so what has failed is not known.
+    pub before: bool,
     /// Who writes which variable of which host, in order of position.
     writers: HashMap<(HostId, String), Vec<NodeId>>,
     outputs: HashMap<NodeId, Output>,
     /// `ansible_…` by the node that gathered them, and which groups of them were.
     facts: HashMap<NodeId, Facts>,
-    /// Hosts that failed or were lost, in order.
-    pub gone: Vec<HostId>,
+    /// Hosts that failed or were lost, and the last place they came to.
+    pub gone: HashMap<HostId, Pos>,
     /// `env` lookups see these.
     pub environment: Arc<IndexMap<String, String>>,
     /// Taken for `now()`.
@@ -101,10 +105,12 @@ impl Store {
             files,
             plan,
             diff: false,
+            verbosity: 0,
+            before: false,
             writers,
             outputs: HashMap::new(),
             facts: HashMap::new(),
-            gone: Vec::new(),
+            gone: HashMap::new(),
             environment: Arc::default(),
             now: std::time::SystemTime::now(),
             keys: Arc::default(),
@@ -288,7 +294,7 @@ impl Scope {
         Arc::new(self.clone())
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.store.graph.hosts[self.host]
     }
 
@@ -306,6 +312,14 @@ impl Scope {
             .or_else(|| self.inventory(name))
             .or_else(|| self.wanted_fact(name))
             .or_else(|| self.defaults(name))
+            .or_else(|| self.failed(name))
+            .or_else(|| self.fallback(name))
+    }
+
+    /// Before the run nobody knows what a `rescue` will see.
+    fn failed(&self, name: &str) -> Option<Found> {
+        let of_failure = matches!(name, "ansible_failed_task" | "ansible_failed_result");
+        (of_failure && self.store.before).then(|| Found::Unknown(Pending("a failure".into())))
     }
 
     fn parameters(&self, name: &str) -> Option<Found> {
@@ -322,7 +336,7 @@ impl Scope {
 
     fn play_vars(&self, name: &str) -> Option<Found> {
         let play = self.store.graph.plays.get(self.play)?;
-        let roles = play.public_roles.iter().rev().find_map(|role| last(&role.var_layers(), name));
+        let roles = play.public_roles.iter().rev().find_map(|role| last(&role.exported_layers(), name));
         roles
             .or_else(|| {
                 play.vars_files.iter().rev().find_map(|file| match file {
@@ -342,7 +356,8 @@ impl Scope {
     }
 
     fn wanted_fact(&self, name: &str) -> Option<Found> {
-        if CONNECTION.contains(&name) { None } else { self.store.fact(self.host, name, &self.pos) }
+        let never = CONNECTION.contains(&name) || magic::NO_FACTS.contains(&name);
+        if never { None } else { self.store.fact(self.host, name, &self.pos) }
     }
 
     fn inventory(&self, name: &str) -> Option<Found> {
@@ -357,45 +372,6 @@ impl Scope {
             let play = self.store.graph.plays.get(self.play)?;
             play.public_roles.iter().rev().find_map(|role| last(&role.default_layers(), name))
         })
-    }
-
-    /// Names that stand for the run itself; nothing overrides them.
-    fn magic(&self, name: &str) -> Option<Found> {
-        let play = self.store.graph.plays.get(self.play)?;
-        let inventory = &self.store.project.inventory;
-        let list = |items: Vec<&str>| items.into_iter().map(Value::from).collect::<Value>();
-        let names = |hosts: &[String]| list(hosts.iter().map(String::as_str).collect());
-        let path = |path: &Path| {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-            Value::from(path.display().to_string())
-        };
-        let value = match name {
-            "inventory_hostname" => Value::from(self.name()),
-            "inventory_hostname_short" => Value::from(self.name().split('.').next().unwrap_or_default()),
-            "group_names" => list(inventory.group_names(self.name())),
-            "groups" => {
-                Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), list(inventory.hosts_of(group)))))
-            }
-            "hostvars" => return Some(Found::Scope(Arc::new(HostVars(self.clone())))),
-            "vars" => return Some(Found::Scope(Arc::new(self.clone()))),
-            "ansible_play_hosts_all" => names(&play.all_hosts),
-            "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => {
-                let gone =
-                    |host: &&String| self.store.graph.host(host).is_some_and(|host| self.store.gone.contains(&host));
-                list(play.hosts.iter().filter(|host| !gone(host)).map(String::as_str).collect())
-            }
-            "ansible_play_name" => Value::from(play.name.as_ref().and_then(Node::scalar).unwrap_or_default()),
-            "playbook_dir" => path(&play.directory),
-            "inventory_dir" => inventory.directories.first().map(|dir| path(dir))?,
-            "role_name" | "ansible_role_name" => Value::from(self.task.as_ref()?.role.as_ref()?.name.as_str()),
-            "role_path" => path(&self.task.as_ref()?.role.as_ref()?.path),
-            "ansible_check_mode" => Value::from(self.store.plan),
-            "ansible_diff_mode" => Value::from(self.store.diff),
-            "ansible_version" => Value::from_pairs([("full", Value::from("2.19.0")), ("major", Value::from(2))]),
-            "testbed" => Value::from(inventory.testbed.as_str()),
-            _ => return None,
-        };
-        Some(Found::Value(value))
     }
 }
 
@@ -427,7 +403,7 @@ impl Lookup for Scope {
         if let Some(play) = self.store.graph.plays.get(self.play) {
             add(&play.vars);
             for role in &play.public_roles {
-                role.default_layers().iter().chain(&role.var_layers()).for_each(|vars| add(vars));
+                role.default_layers().iter().chain(&role.exported_layers()).for_each(|vars| add(vars));
             }
             self.store.project.inventory.layers(self.name(), &play.beside).iter().for_each(|layer| add(layer.vars));
         }
@@ -462,7 +438,7 @@ impl Lookup for OwnFacts {
 
 /// `hostvars`: every host's variables, as seen from here.
 #[derive(Debug)]
-struct HostVars(Scope);
+pub(super) struct HostVars(pub(super) Scope);
 
 impl Lookup for HostVars {
     fn get(&self, name: &str) -> Found {

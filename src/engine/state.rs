@@ -27,6 +27,9 @@ use crate::modules::setup::Group;
 use crate::remote::order::As;
 use crate::remote::order::Confirm;
 
+/// Why a task is skipped whose `when` does not hold, as said to people.
+pub const CONDITION: &str = "its condition is false";
+
 /// A question and the user it is asked as.
 pub type Question = (As, Look);
 
@@ -56,8 +59,8 @@ pub struct HostState {
     pub failed_frames: HashMap<usize, Fall>,
     /// Blocks whose failure goes on outwards once they are left, innermost last.
     pub falling: Vec<(Arc<Frame>, Failure)>,
-    /// What `rescue` sees of the failure, by frame: `ansible_failed_task`, `ansible_failed_result`.
-    pub rescued: HashMap<usize, [(String, Value); 2]>,
+    /// What is seen of the last failure inside of a block: `ansible_failed_task`, `ansible_failed_result`.
+    pub rescued: Option<[(String, Value); 2]>,
     /// What somebody reads of which place of facts.
     pub facts_wanted: BTreeSet<(NodeId, Group)>,
     pub connected: bool,
@@ -123,6 +126,8 @@ pub struct NodeState {
     /// By item.
     pub results: HashMap<usize, ItemResult>,
     pub tries: u32,
+    /// Another try would not help: it did not come to run.
+    pub hopeless: bool,
     /// Waits for a timer before it is tried again.
     pub sleeping: bool,
     /// How often its guard failed; twice turns speculation off before it.
@@ -169,11 +174,15 @@ impl ItemResult {
         fields.insert("changed".into(), Value::from(self.changed));
         fields.insert("failed".into(), Value::from(self.failed.is_some()));
         if let Some(failure) = &self.failed {
-            fields.insert("msg".into(), Value::from(failure.message.as_str()));
+            // A command has its own word for it, which says nothing of why.
+            if !(fields.contains_key("rc") && fields.contains_key("msg")) {
+                fields.insert("msg".into(), Value::from(failure.message.as_str()));
+            }
         }
         if let Some(why) = &self.skipped {
             fields.insert("skipped".into(), Value::from(true));
-            fields.insert("skip_reason".into(), Value::from(why.as_str()));
+            let why = if why == CONDITION { "Conditional result was False" } else { why.as_str() };
+            fields.insert("skip_reason".into(), Value::from(why));
         }
         Value::from_pairs(fields)
     }

@@ -344,7 +344,17 @@ fn until_tries_again() {
                 retries: 2\n      delay: 0\n";
     let mut hosts = BTreeMap::new();
     let played = play(text, "a,", &mut hosts, Rules::default());
-    assert_eq!(hosts["a"].log, ["say no", "say no", "say no"], "{:?}", played.ends);
+    assert_eq!(hosts["a"].log, ["say no", "say no", "say no"]);
+    assert_eq!(played.ends, ["a command: failed: its `until` does not hold after 3 tries"]);
+    let text = "- hosts: a\n  tasks:\n    - command: fail\n      retries: 1\n      delay: 0\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,", &mut hosts, Rules::default());
+    assert_eq!(hosts["a"].log, ["fail", "fail"], "{:?}", played.ends);
+    // What cannot even be written down is not tried again.
+    check(
+        &text.replace("command: fail", "command: touch {{ nowhere }}"),
+        &["a command: failed: 'nowhere' is undefined (play.yaml:3:25)"],
+    );
 }
 
 #[test]
@@ -488,6 +498,187 @@ fn a_role_runs_once_where_an_earlier_use_ran() {
         ],
         &["a r : command: changed", "b r : command: skipped", "b r : command: changed"],
     );
+}
+
+#[test]
+fn a_failure_inside_of_an_inner_block_is_rescued_further_out() {
+    let text = "- hosts: a\n  tasks:\n    - block:\n        - block:\n            - command: fail\n          RESCUE\n          always:\n            - command: touch inner\n        - command: touch never\n      \
+                rescue:\n        - command: touch {{ ansible_failed_result.msg }}-{{ ansible_failed_task.action }}\n    - command: touch after-{{ ansible_failed_result.rc }}\n- hosts: a\n  tasks:\n    - command: touch next\n";
+    for (inner, rescued) in [("vars: {}", 1), ("rescue:\n            - fail: {msg: again}", 2)] {
+        let mut hosts = BTreeMap::new();
+        let played = play(&text.replace("RESCUE", inner), "a,", &mut hosts, Rules::default());
+        let last = if rescued == 1 { "touch non-zero return code-command" } else { "touch again-fail" };
+        let log = &hosts["a"].log;
+        assert_eq!(log.get(..3), Some(&["fail", "touch inner", last].map(String::from)[..]), "{:?}", played.ends);
+        assert_eq!(log.last().unwrap(), "touch next");
+        let counts = &played.run.hosts["a"].counts;
+        assert_eq!((counts.rescued, counts.failed, played.run.exit_code()), (rescued, 0, 0), "{:?}", played.ends);
+    }
+}
+
+#[test]
+fn what_one_use_of_a_role_is_given_no_other_use_sees() {
+    let say = "- command: say {{ role_name }}-{{ x }}\n";
+    let played = check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: a\n  roles:\n    - r\n    - {role: r, vars: {x: given}}\n    - {role: r, x: param}\n    - top\n    - {role: r, when: true}\n  tasks:\n    - command: say play-{{ x }}\n",
+            ),
+            (
+                "roles/r/tasks/main.yaml",
+                &format!("{say}  register: ran\n- set_fact: {{seen: '{{{{ seen | default([]) + [x] }}}}'}}\n"),
+            ),
+            ("roles/r/defaults/main.yaml", "x: default\n"),
+            ("roles/dep/tasks/main.yaml", "- assert: {that: x == 'of-dep'}\n"),
+            ("roles/top/meta/main.yaml", "dependencies: [{role: dep, vars: {x: of-dep}}]\n"),
+            (
+                "roles/top/tasks/main.yaml",
+                "- assert: {that: \"seen == ['default', 'given', 'param'] and x == 'default'\"}\n",
+            ),
+        ],
+        &[
+            "a r : command: changed",
+            "a r : set_fact: same",
+            "a r : command: changed",
+            "a r : set_fact: same",
+            "a r : command: changed",
+            "a r : set_fact: same",
+            "a dep : assert: same",
+            "a top : assert: same",
+            "a r : command: changed",
+            "a r : set_fact: same",
+            "a command: changed",
+        ],
+    );
+    assert_eq!(played.run.exit_code(), 0);
+}
+
+#[test]
+fn handlers_of_an_included_role_are_those_of_the_play() {
+    check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: a\n  tasks:\n    - include_role: {name: r}\n    - command: touch y\n      notify: 'r : other'\n",
+            ),
+            ("roles/r/tasks/main.yaml", "- command: touch x\n  notify: wake\n"),
+            (
+                "roles/r/handlers/main.yaml",
+                "- name: wake\n  command: touch woken\n- name: other\n  command: touch other\n",
+            ),
+        ],
+        &["a r : command: changed", "a command: changed", "a r : wake: changed", "a r : other: changed"],
+    );
+}
+
+#[test]
+fn an_include_among_handlers_runs_all_inside() {
+    check_files(
+        &[
+            (
+                "play.yaml",
+                "- hosts: all\n  tasks:\n    - command: touch x\n      notify: both\n      when: inventory_hostname == 'a'\n    - command: touch y\n      notify: topic\n  handlers:\n    - name: both\n      include_tasks: two.yaml\n    - name: never\n      include_tasks: two.yaml\n    - name: heard\n      listen: topic\n      when: inventory_hostname == 'b'\n      include_tasks: two.yaml\n",
+            ),
+            ("two.yaml", "- name: one\n  command: touch one\n- name: two\n  command: touch two\n"),
+        ],
+        &[
+            "a command: changed",
+            "a command: changed",
+            "a one: changed",
+            "a two: changed",
+            "a one: skipped",
+            "a two: skipped",
+            "b command: skipped",
+            "b command: changed",
+            "b one: changed",
+            "b two: changed",
+        ],
+    );
+}
+
+#[test]
+fn registers_look_as_they_do_in_ansible() {
+    let say = |text: &str| format!("    - command: say {text}\n      register: r\n");
+    let cases = [
+        (
+            say("x") + "      loop: []\n",
+            "r == {'changed': false, 'skipped': true, 'skipped_reason': 'No items in the list', 'results': []} and r is skipped",
+        ),
+        (
+            say("x") + "      loop: [1, 2]\n",
+            "r.msg == 'All items completed' and r.skipped == false and r.results[0].msg == ''",
+        ),
+        (
+            say("x") + "      loop: [1, 2]\n      when: item == 1\n",
+            "r.skipped == false and r.results[1].skipped and r.results[0].skipped is undefined and r.results[1].skip_reason == 'Conditional result was False'",
+        ),
+        (
+            say("x") + "      loop: [1, 2]\n      when: item > 2\n",
+            "r.skipped and r.msg == 'All items skipped' and not r.changed",
+        ),
+        (
+            "    - command: fail\n      register: r\n      loop: [1]\n      ignore_errors: true\n".into(),
+            "r.msg == 'One or more items failed' and r.results[0].msg == 'non-zero return code'",
+        ),
+        (
+            "    - command: fail\n      register: r\n      failed_when: false\n".into(),
+            "r.failed_when_result == false and not r.failed and r.msg == 'non-zero return code'",
+        ),
+        (say("x") + "      failed_when: true\n      ignore_errors: true\n", "r.failed_when_result and r.failed"),
+        (say("x") + "      until: r.stdout == 'x'\n      delay: 0\n", "r.attempts == 1"),
+        (
+            say("x") + "      until: r.stdout == 'y'\n      retries: 2\n      delay: 0\n      ignore_errors: true\n",
+            "r.attempts == 2 and r.failed",
+        ),
+        (
+            say("x"),
+            "r.start == '1970-01-01 00:00:00.000000' and r.delta == '0:00:00.000000' and r.attempts is undefined",
+        ),
+    ];
+    for (task, holds) in cases {
+        let text = format!("- hosts: a\n  tasks:\n{task}    - assert: {{that: \"{holds}\"}}\n");
+        let mut hosts = BTreeMap::new();
+        let played = play(&text, "a,", &mut hosts, Rules::default());
+        assert_eq!(played.ends.last().unwrap(), "a assert: same", "{task}{holds}");
+    }
+}
+
+#[test]
+fn hosts_of_the_play_are_those_that_have_not_failed_before() {
+    let here = "    - set_fact: {here: '{{ ansible_play_hosts }}'}\n    - assert: {that: \"here == LEFT\"}\n";
+    let text = format!(
+        "- hosts: all\n  tasks:\n{here}    - command: touch x\n    - command: fail\n      when: inventory_hostname == 'b'\n{}- hosts: all\n  tasks:\n{}",
+        here.replace("LEFT", "['a']"),
+        here.replace("LEFT", "['a'] and ansible_play_hosts_all == ['a', 'b']"),
+    );
+    let mut hosts = BTreeMap::new();
+    let played = play(&text.replace("LEFT", "['a', 'b']"), "a,b,", &mut hosts, Rules::default());
+    let failed: Vec<_> = played.ends.iter().filter(|end| end.contains("failed")).collect();
+    assert_eq!(failed, ["b command: failed: run fail: it ended with rc 1"], "{:?}", played.ends);
+}
+
+#[test]
+fn facts_come_also_from_a_host_that_goes_no_further() {
+    let text = "- hosts: all\n  tasks:\n    - command: touch x\n- hosts: a\n  gather_facts: false\n  tasks:\n    - command: touch {{ hostvars['b'].ansible_system_vendor | default('none') }}\n";
+    let mut hosts = BTreeMap::new();
+    let played = play(text, "a,b,", &mut hosts, Rules::default());
+    assert_eq!(hosts["a"].log, ["touch x", "touch NA"], "{:?}", played.ends);
+}
+
+#[test]
+fn names_that_have_a_value_though_nobody_gave_one() {
+    for (holds, outcome) in [
+        ("ansible_host == 'a' and hostvars['a'].ansible_host is undefined", "same"),
+        ("ansible_managed == 'Ansible managed' and ansible_verbosity == 0 and ansible_forks == 5", "same"),
+        ("ansible_run_tags == ['all'] and ansible_skip_tags == [] and inventory_file is undefined", "same"),
+        ("ansible_limit is undefined and ansible_play_role_names == []", "same"),
+    ] {
+        let text = format!("- hosts: a\n  tasks:\n    - assert: {{that: \"{holds}\"}}\n");
+        check(&text, &[&format!("a assert: {outcome}")]);
+    }
+    let given = "- hosts: a\n  vars: {ansible_host: b, ansible_managed: mine}\n  tasks:\n    - assert: {that: \"ansible_host == 'b' and ansible_managed == 'mine'\"}\n";
+    check(given, &["a assert: same"]);
 }
 
 #[derive(Debug, Clone)]

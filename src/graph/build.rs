@@ -22,6 +22,7 @@ use crate::graph::Work;
 use crate::lang::config::Config;
 use crate::lang::config::Gathering;
 use crate::lang::inherit::Inherited;
+use crate::lang::node::Key;
 use crate::lang::node::Node as Static;
 use crate::lang::playbook::Play;
 use crate::lang::playbook::VarsFile;
@@ -206,7 +207,15 @@ impl<'a> Builder<'a> {
                 Entry::Task(task) => found.push(Arc::new((**task).clone())),
                 Entry::Block(block) => found.extend(self.handlers(&block.body)),
                 Entry::Include(include) => match &include.body {
-                    Some(body) => found.extend(self.handlers(&body.entries)),
+                    Some(body) => {
+                        self.refuse(&[(
+                            include.loops.as_ref().map(|over| &over.over),
+                            "a loop over an include among handlers is unsupported",
+                            "put the loop on the tasks inside",
+                        )]);
+                        let inner = self.handlers(&body.entries).into_iter();
+                        found.extend(inner.map(|task| Arc::new(answers_to(&task, include))));
+                    }
                     None => self.faults.push(
                         Diagnostic::error("an include among handlers whose name is a template is unsupported")
                             .at(&include.span)
@@ -295,6 +304,19 @@ impl<'a> Builder<'a> {
         }
         placed
     }
+}
+
+/// A task of an include among handlers: all of them run when the include is notified, if its `when` holds.
+fn answers_to(task: &Task, include: &Include) -> Task {
+    let mut own = task.clone();
+    own.inherited.when.splice(0..0, include.inherited.when.iter().cloned());
+    own.listen.extend(include.listen.iter().cloned());
+    if let (Some(node), Some(name)) = (&include.name, include.name.as_ref().and_then(Static::scalar)) {
+        let in_role = include.role.as_ref().map(|role| format!("{} : {name}", role.name));
+        own.listen
+            .extend([Some(name), in_role].into_iter().flatten().map(|name| Key { span: node.span.clone(), name }));
+    }
+    own
 }
 
 /// The word of `meta`.

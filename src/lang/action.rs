@@ -38,6 +38,26 @@ const FREE: [&str; 9] = [
 /// Kinds that are part of the language.
 const LANGUAGE_KINDS: [&str; 5] = ["include_tasks", "import_tasks", "include_role", "import_role", "meta"];
 
+/// Kinds that Ansible has, and what to write instead of them.
+const UNSUPPORTED: [(&str, &str); 16] = [
+    ("include_vars", "name the file in `vars_files` of the play, or in `vars/` of a role"),
+    ("add_host", "write the host into the inventory"),
+    ("group_by", "write the groups into the inventory"),
+    ("uri", "use `command: curl …`, or `wait_for` and `get_url`"),
+    ("unarchive", "use `get_url` and `command: tar …` with `creates`"),
+    ("fetch", "use `slurp`"),
+    ("script", "use `copy` and `command`"),
+    ("pause", "use `wait_for`"),
+    ("reboot", "use `command` and `wait_for_connection`"),
+    ("find", "use `command: find …` and register its result"),
+    ("git", "use `command: git …` with `creates`"),
+    ("cron", "put a file into /etc/cron.d with `copy`"),
+    ("pip", "use `command: pip …` with `creates`"),
+    ("package_facts", "use `command: dpkg-query …`"),
+    ("service_facts", "use `command: systemctl …`"),
+    ("async_status", "tasks do not run in the background"),
+];
+
 /// Collections whose kinds are known by their last name.
 const COLLECTIONS: [&str; 10] = [
     "ansible.builtin",
@@ -164,6 +184,9 @@ fn no_kind(key: &Key, full: &str, kinds: &[String]) -> Diagnostic {
     if name == "import_playbook" {
         let fault = Diagnostic::error("`import_playbook` has no place among tasks").at(&key.span);
         return fault.help("write it beside the plays");
+    }
+    if let Some((_, instead)) = UNSUPPORTED.iter().find(|(kind, _)| *kind == name) {
+        return Diagnostic::error(format!("`{full}` is unsupported")).at(&key.span).help(*instead);
     }
     let mut all: Vec<&str> = kinds.iter().map(String::as_str).collect();
     LANGUAGE_KINDS.into_iter().for_each(|name| all.push(name));

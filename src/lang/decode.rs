@@ -46,9 +46,23 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Numbers that do not fit their type, without the type's name.
+fn in_words(message: &str) -> String {
+    let limits = [("u8", "255"), ("u16", "65535"), ("u32", "4294967295"), ("u64", "18446744073709551615")];
+    let Some((found, kind)) =
+        message.strip_prefix("invalid value: integer ").and_then(|rest| rest.split_once(", expected "))
+    else {
+        return message.to_string();
+    };
+    match limits.iter().find(|(name, _)| *name == kind) {
+        Some((_, most)) => format!("expected a whole number from 0 to {most}, found {found}"),
+        None => message.to_string(),
+    }
+}
+
 impl de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Fault {
-        Fault(Diagnostic::error(message.to_string()))
+        Fault(Diagnostic::error(in_words(&message.to_string())))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Fault {
@@ -359,7 +373,10 @@ mod tests {
                 "expected a boolean (true or false), found text `maybe` / ",
             ),
             (serde_json::json!({"path": "x", "port": [1]}), "expected a whole number, found a list / "),
-            (serde_json::json!({"path": "x", "port": 99999}), "invalid value: integer `99999`, expected u16 / "),
+            (
+                serde_json::json!({"path": "x", "port": 99999}),
+                "expected a whole number from 0 to 65535, found `99999` / ",
+            ),
             (
                 serde_json::json!({"path": "x", "state": "gone"}),
                 "`gone` is not a value this takes / write one of: present, no",

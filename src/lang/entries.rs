@@ -80,6 +80,10 @@ fn block(item: &Node, entries: &[(Key, Node)], context: &Context, reader: &mut R
             _ => fault,
         });
     }
+    if let Some(node) = words.get("block").filter(|node| node.is_null()) {
+        let fault = Diagnostic::error("a block is a list of tasks, and this one is empty").at(&node.span);
+        reader.faults.push(fault.help("put tasks under `block:`, or remove it"));
+    }
     let inherited = handed_down(&context.inherited, &words, reader);
     let inside = Context { inherited: inherited.clone(), depth: context.depth + 1, ..context.clone() };
     let mut part = |name: &str| words.get(name).map(|node| list(node, &inside, reader)).unwrap_or_default();

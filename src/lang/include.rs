@@ -157,6 +157,11 @@ pub(crate) fn include(
         Name::Known(key) => body(&key, &what, &inside, reader, Circle::Later),
         Name::Later | Name::Wrong => None,
     };
+    // Handlers of a role are the play's, whoever brings it; what is read during the run joins them then.
+    if let Some(body) = &body {
+        reader.handlers.extend(body.handlers.iter().cloned());
+        reader.public_roles.extend(body.role.iter().filter(|role| role.public).cloned());
+    }
     let loops = loops::read(words, reader.faults);
     loops.iter().for_each(|one| reader.check(&one.over));
     Some(Entry::Include(Box::new(Include {

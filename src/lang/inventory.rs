@@ -33,6 +33,8 @@ pub struct Inventory {
     pub beside: Beside,
     /// The directories of the inventory files.
     pub directories: Vec<PathBuf>,
+    /// What was given to `-i`.
+    pub sources: Vec<PathBuf>,
     /// The `localhost` that exists without being written down.
     pub localhost: Host,
 }
@@ -182,6 +184,13 @@ impl Inventory {
         host.name = name.to_string();
         host.span.get_or_insert_with(|| span.clone());
         host
+    }
+
+    /// The inventory file that names a host first; none for hosts of a list.
+    pub fn file_of(&self, host: &str) -> Option<&std::path::Path> {
+        let span = self.host(host)?.span.as_ref()?;
+        let path = std::path::Path::new(&span.source.name);
+        path.is_file().then_some(path)
     }
 
     pub(crate) fn add_child(&mut self, parent: &str, child: &str, span: &Span) {

@@ -45,7 +45,7 @@ pub fn split(text: &str, span: &Span) -> Vec<Part> {
 }
 
 fn is_address(text: &str) -> bool {
-    text.parse::<std::net::Ipv6Addr>().is_ok() || text.starts_with('~')
+    text.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 fn at_colons(text: &str) -> Vec<&str> {
@@ -276,6 +276,8 @@ mod tests {
         check("w[!1].lab", "w2.lab w3.lab");
         check("~w[12]", "w1.lab w2.lab");
         check("~w[12]\\.", "w1.lab w2.lab");
+        check("~w.*:!w1.lab", "w2.lab w3.lab");
+        check("~w[1:2]:&db", "w1.lab");
         check("empty", "");
         check("localhost", "localhost");
         check("w1.lab", "w1.lab");

@@ -77,12 +77,21 @@ fn file(path: &Path, asked: &Span, import: &Import, around: &Around, reader: &mu
         fixed_for_imports: Arc::new(fixed_for_imports),
     };
     let Some(context) = reader.deeper(&context, Link { file: path.clone(), span: asked.clone() }) else { return };
-    let Some(root) = reader.files.yaml(&path, Some(asked), reader.faults) else { return };
+    let before = reader.faults.list.len();
+    let Some(root) = reader.files.yaml(&path, Some(asked), reader.faults) else {
+        if reader.faults.list.len() == before {
+            reader.faults.push(nothing_in(&path, asked));
+        }
+        return;
+    };
     let Some(items) = root.as_list() else {
         let fault = Diagnostic::error(format!("a playbook is a list of plays, found {}", root.kind())).at(&root.span);
         reader.faults.push(fault.help("begin each play with `- hosts: …`"));
         return;
     };
+    if items.is_empty() {
+        reader.faults.push(nothing_in(&path, &root.span));
+    }
     for item in items {
         let Some(entries) = item.as_map() else {
             let fault = Diagnostic::error(format!("a play is a mapping, found {}", item.kind())).at(&item.span);
@@ -95,6 +104,11 @@ fn file(path: &Path, asked: &Span, import: &Import, around: &Around, reader: &mu
             None => plays.extend(play(item, entries, import, &context, around, reader)),
         }
     }
+}
+
+fn nothing_in(path: &Path, at: &Span) -> Diagnostic {
+    let fault = Diagnostic::error(format!("there is no play in the playbook `{}`", path.display())).at(at);
+    fault.help("begin each play with `- hosts: …`")
 }
 
 fn import_playbook(

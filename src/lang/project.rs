@@ -52,6 +52,8 @@ pub struct Project {
     pub inventory: Inventory,
     pub plays: Vec<Play>,
     pub extra_vars: Vars,
+    /// As given to `--limit`.
+    pub limit: Option<String>,
     pub config: Config,
     /// What is worth a word but no fault.
     pub warnings: Diagnostics,
@@ -65,6 +67,8 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
         false => &request.inventories,
     };
     let inventory = sources::read(files, sources, &mut faults);
+    // Without its inventory nothing can be said of hosts.
+    let no_hosts = faults.has_errors() && inventory.hosts.is_empty();
     let extra_vars = extra::read(files, &request.extra_vars, &mut faults);
     let around = Around {
         kinds: request.kinds.iter().map(|kind| (*kind).to_string()).collect(),
@@ -76,17 +80,22 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
     for path in &request.playbooks {
         plays.extend(playbook_read::read(path, &around, &mut reader));
     }
-    let limit = request.limit.as_ref().map(|text| limit(text, &inventory, files, &mut faults));
+    let limit = request.limit.as_ref().filter(|_| !no_hosts).map(|text| limit(text, &inventory, files, &mut faults));
     let mut found: Vec<(PathBuf, Arc<Beside>)> = Vec::new();
     for play in &mut plays {
         play.beside = beside(&play.directory, &inventory, files, &mut found, &mut faults);
-        choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
+        if !no_hosts {
+            choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
+        }
     }
     in_reading_order(&mut faults);
     let (errors, warnings) = faults.list.into_iter().partition(|fault| fault.severity == Severity::Error);
     let (errors, warnings) = (Diagnostics { list: errors }, Diagnostics { list: warnings });
     match errors.list.is_empty() {
-        true => Ok(Project { inventory, plays, extra_vars, config: request.config.clone(), warnings }),
+        true => {
+            let (limit, config) = (request.limit.clone(), request.config.clone());
+            Ok(Project { inventory, plays, extra_vars, limit, config, warnings })
+        }
         false => {
             let mut all = errors;
             all.extend(warnings);

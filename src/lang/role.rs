@@ -63,6 +63,15 @@ impl Role {
         layers
     }
 
+    /// Role variables as the rest of the play sees them, weakest first: not what one use of the role was given.
+    pub fn exported_layers(&self) -> Vec<&Vars> {
+        let mut layers: Vec<&Vars> = self.parents.iter().map(|role| &role.vars).collect();
+        self.for_dependencies(&mut |role| layers.push(&role.vars));
+        layers.push(&self.vars);
+        layers.retain(|vars| !vars.is_empty());
+        layers
+    }
+
     /// Role parameters as the role's tasks see them, weakest first.
     pub fn param_layers(&self) -> Vec<&Vars> {
         let params = self.parents.iter().map(|role| &role.params).chain([&self.params]);

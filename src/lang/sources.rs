@@ -29,6 +29,7 @@ const PASSED_OVER: [&str; 12] =
 /// Reads all inventories. With none, there is just the implicit `localhost`.
 pub fn read(files: &Files, sources: &[String], faults: &mut Diagnostics) -> Inventory {
     let mut inventory = Inventory::new();
+    inventory.sources = sources.iter().map(PathBuf::from).collect();
     let mut testbeds: Vec<Node> = Vec::new();
     for name in sources {
         testbeds.extend(read_one(files, name, &mut inventory, faults));

@@ -42,6 +42,11 @@ pub fn parse(source: &Arc<Source>, faults: &mut Diagnostics) -> Vec<Node> {
 
 /// The only document of a text; `None` if it is empty or a fault was found.
 pub fn document(source: &Arc<Source>, faults: &mut Diagnostics) -> Option<Node> {
+    if source.text.starts_with("$ANSIBLE_VAULT;") {
+        let line = source.text.lines().next().unwrap_or_default().len();
+        faults.push(yaml_fault::vault().at(&Span::new(source, 0, line)));
+        return None;
+    }
     let mut documents = parse(source, faults).into_iter();
     let first = documents.next()?;
     if let Some(second) = documents.next() {

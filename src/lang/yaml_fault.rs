@@ -44,7 +44,7 @@ pub(crate) fn too_large() -> Diagnostic {
 
 pub(crate) fn vault() -> Diagnostic {
     Diagnostic::error("values encrypted with ansible-vault are unsupported")
-        .help("use `lookup('env', 'NAME')`, or give it with `-e @file` from a file of mode 0600")
+        .help("use `lookup('env', 'NAME')`, or `-e @file` with a file of mode 0600")
 }
 
 pub(crate) fn unsupported_tag(tag: &str) -> Diagnostic {
@@ -62,9 +62,18 @@ pub(crate) fn bare_template(span: &Span) -> Diagnostic {
     let text = &span.source.text;
     let start = text[..span.start].trim_end().strip_suffix('{').map_or(span.start, str::len);
     let line = text[start..].lines().next().unwrap_or_default();
-    let value = line.split(" #").next().unwrap_or(line).trim_end();
+    let value = without_closing(line.split(" #").next().unwrap_or(line).trim_end());
     let whole = Span::new(&span.source, start, start + value.len());
     Diagnostic::error("a value that begins with `{{` needs quotes").at(&whole).help(quoted(value))
+}
+
+/// Without the brackets at its end that close something around the value.
+fn without_closing(mut value: &str) -> &str {
+    let more = |value: &str, open: char, close: char| value.matches(close).count() > value.matches(open).count();
+    while (value.ends_with('}') && more(value, '{', '}')) || (value.ends_with(']') && more(value, '[', ']')) {
+        value = value[..value.len() - 1].trim_end();
+    }
+    value
 }
 
 fn quoted(value: &str) -> String {

@@ -55,6 +55,10 @@ fn faults() {
         "{\"a\":3,\"b\":2}\n3:1 the key `a` is written twice; the last one counts / remove one of the two",
     );
     check("x: {{ v }}\n", "{\"x\":{}}\n1:4 a value that begins with `{{` needs quotes / write \"{{ v }}\"");
+    check(
+        "x: {y: {{ v }}}\n",
+        "{\"x\":{\"y\":{}}}\n1:8 a value that begins with `{{` needs quotes / write \"{{ v }}\"",
+    );
     check("x: {{ v }}/bin # c\n", "1:4 a value that begins with `{{` needs quotes / write \"{{ v }}/bin\"");
     check("- {{ v['a'] }}: \"\n", "1:3 a value that begins with `{{` needs quotes / write '{{ v[''a''] }}: \"'");
     check("w: \"a\" in b\n", "1:4 the quotes end before the value does / put the whole value in quotes: '\"a\" in b'");
@@ -109,7 +113,7 @@ fn faults() {
 fn tags() {
     check(
         "a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n",
-        "{\"a\":\"$ANSIBLE_VAULT;1.1;AES256\\n\"}\n1:4 values encrypted with ansible-vault are unsupported / use `lookup('env', 'NAME')`, or give it with `-e @file` from a file of mode 0600",
+        "{\"a\":\"$ANSIBLE_VAULT;1.1;AES256\\n\"}\n1:4 values encrypted with ansible-vault are unsupported / use `lookup('env', 'NAME')`, or `-e @file` with a file of mode 0600",
     );
     check(
         "a: !!binary aa\n",

@@ -177,7 +177,7 @@ struct Place<'a> {
 impl Module for AuthorizedKey {
     const NAME: &'static str = "authorized_key";
     const SUMMARY: &'static str = "Adds and removes public keys that may log in as a user.";
-    const EXAMPLE: &'static str = "authorized_key:\n  user: root\n  key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8qFkQ2n4m1n6kq1s0m0cN8Zb4o3D2o4VdXv5r5Jm0N tester\n";
+    const EXAMPLE: &'static str = "authorized_key:\n  user: root\n  key: >-\n    ssh-ed25519\n    AAAAC3NzaC1lZDI1NTE5AAAAIJ8qFkQ2n4m1n6kq1s0m0cN8Zb4o3D2o4VdXv5r5Jm0N\n    tester\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
 

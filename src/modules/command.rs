@@ -17,6 +17,7 @@ use crate::modules::Fields;
 use crate::modules::Module;
 use crate::modules::Nature;
 use crate::modules::Reach;
+use crate::modules::setup::clock;
 
 /// Runs a program, without a shell in between: no pipes, no variables, no globs.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -114,9 +115,10 @@ pub fn result(cmd: Value, creates: Option<&str>, removes: Option<&str>, ran: &[R
             fields.insert("stderr_lines".into(), lines(&stderr));
             fields.insert("stdout".into(), Value::from(stdout));
             fields.insert("stderr".into(), Value::from(stderr));
-            fields.insert("delta".into(), Value::from(format!("{:.6}", ran.end - ran.start)));
-            fields.insert("start".into(), Value::from(ran.start));
-            fields.insert("end".into(), Value::from(ran.end));
+            fields.insert("msg".into(), Value::from(if ran.rc == 0 { "" } else { "non-zero return code" }));
+            fields.insert("delta".into(), Value::from(clock::length(ran.end - ran.start)));
+            fields.insert("start".into(), Value::from(clock::moment(ran.start)));
+            fields.insert("end".into(), Value::from(clock::moment(ran.end)));
         }
         None => {
             let why = match (creates, removes) {
@@ -138,6 +140,14 @@ pub fn result(cmd: Value, creates: Option<&str>, removes: Option<&str>, ran: &[R
 /// Whether `creates` and `removes` let the command run.
 pub fn wanted(now: &State, removes: Option<&str>) -> bool {
     now.creates.is_empty() && (removes.is_none() || !now.removes.is_empty())
+}
+
+/// Neither a program's arguments nor a shell's text can hold a NUL byte; a shell would leave it out and go on.
+pub fn no_nul(text: &str) -> Result<(), Refusal> {
+    match text.contains('\0') {
+        true => Err(Refusal::new("a command cannot hold a NUL byte").help("write it with `printf '\\000'` in a `shell` task")),
+        false => Ok(()),
+    }
 }
 
 impl Command {
@@ -167,7 +177,7 @@ impl Module for Command {
     type State = State;
 
     fn check(&self) -> Result<(), Refusal> {
-        self.argv().map(drop)
+        self.argv()?.iter().try_for_each(|word| no_nul(word))
     }
 
     fn probe(guard: &Guarded) -> Probe {

@@ -45,6 +45,10 @@ impl Module for Raw {
     type Identity = Nameless;
     type State = State;
 
+    fn check(&self) -> Result<(), Refusal> {
+        command::no_nul(&self.cmd)
+    }
+
     fn probe(_: &Nameless) -> Probe {
         Probe::none()
     }

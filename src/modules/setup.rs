@@ -1,6 +1,6 @@
 //! `setup`: facts of the host, under Ansible's names.
 
-mod clock;
+pub mod clock;
 mod facts;
 mod group;
 mod network;

@@ -62,7 +62,7 @@ impl Module for Shell {
     type State = command::State;
 
     fn check(&self) -> Result<(), Refusal> {
-        if self.cmd.trim().is_empty() { Err(Refusal::new("the command is empty")) } else { Ok(()) }
+        if self.cmd.trim().is_empty() { Err(Refusal::new("the command is empty")) } else { command::no_nul(&self.cmd) }
     }
 
     fn probe(guard: &command::Guarded) -> Probe {

@@ -141,7 +141,10 @@ pub struct HostPath(pub String);
 impl<'de> Deserialize<'de> for HostPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<HostPath, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.contains(['\n', '\0']) {
+        if text.contains('\0') {
+            return Err(D::Error::custom("a path on a host cannot hold a NUL byte"));
+        }
+        if text.contains('\n') {
             return Err(D::Error::custom("a path on a host cannot hold a line end"));
         }
         if text.starts_with('~') {

@@ -45,10 +45,10 @@ const LOOKUPS: &[(&str, Run)] = &[
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("pipe", "run the command as a task on localhost and register its result"),
     ("lines", "run the command as a task on localhost and register its result"),
-    ("password", "put the password into a vaulted variable"),
+    ("password", "use `lookup('env', 'NAME')`, or `-e @file` with a file of mode 0600"),
     ("random_choice", "use `list | random(seed=inventory_hostname)`"),
     ("random_string", "put the text into a variable"),
-    ("url", "use a task with `uri`"),
+    ("url", "use `get_url`, or `command: curl …` on localhost"),
     ("config", "there is no Ansible configuration"),
     ("csvfile", "use `lookup('file', …)` with `split`"),
     ("ini", "use `lookup('file', …)` with `regex_search`"),

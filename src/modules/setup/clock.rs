@@ -1,4 +1,6 @@
-//! The fact `date_time`, from one line of `date`.
+//! Moments as Ansible writes them: the fact `date_time`, from one line of `date`, and when a command began and ended.
+//!
+//! Knows no time zones: moments are in UTC.
 
 use serde_json::Value;
 use serde_json::json;
@@ -20,6 +22,25 @@ pub(super) fn date_time(line: &str) -> Value {
         "iso8601_basic_short": format!("{year}{month}{day}T{hour}{minute}{second}"),
         "tz": zone, "tz_dst": zone, "tz_offset": offset,
     })
+}
+
+/// A moment as a command's `start` and `end` have it.
+pub fn moment(seconds: f64) -> String {
+    let micros = (seconds * 1e6).round() as i64;
+    let (date, time) = utc(micros.div_euclid(1_000_000));
+    format!("{date} {time}.{:06}", micros.rem_euclid(1_000_000))
+}
+
+/// A length of time as a command's `delta` has it.
+pub fn length(seconds: f64) -> String {
+    let micros = (seconds.max(0.0) * 1e6).round() as i64;
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let days = match whole / 86_400 {
+        0 => String::new(),
+        1 => "1 day, ".to_string(),
+        days => format!("{days} days, "),
+    };
+    format!("{days}{}:{:02}:{:02}.{rest:06}", whole / 3600 % 24, whole / 60 % 60, whole % 60)
 }
 
 /// Date and time of a second since the epoch, by the Gregorian calendar.
@@ -52,6 +73,16 @@ mod tests {
             (1_735_689_600, "2025-01-01", "00:00:00"),
         ] {
             assert_eq!(utc(epoch), (date.to_string(), time.to_string()), "{epoch}");
+        }
+        assert_eq!(moment(951_782_399.25), "2000-02-28 23:59:59.250000");
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (seconds, text) in
+            [(0.0035, "0:00:00.003500"), (3_725.5, "1:02:05.500000"), (176_400.0, "2 days, 1:00:00.000000")]
+        {
+            assert_eq!(length(seconds), text);
         }
     }
 }

@@ -1,0 +1,109 @@
+//! Names that stand for the run itself, and those that have a value when nobody gave them one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use crate::engine::scope::HostVars;
+use crate::engine::scope::NODE;
+use crate::engine::scope::Scope;
+use crate::graph::Work;
+use crate::lang::lookup::Found;
+use crate::lang::lookup::Pending;
+use crate::lang::node::Node;
+use crate::lang::playbook::Play;
+
+/// How many hosts Ansible would work on at once. Here it is all of them; templates divide by it.
+const FORKS: u32 = 5;
+
+/// Names that look like facts and are none, so that no host is asked for them.
+pub(super) const NO_FACTS: [&str; 8] = [
+    "ansible_failed_result",
+    "ansible_failed_task",
+    "ansible_forks",
+    "ansible_limit",
+    "ansible_loop",
+    "ansible_loop_var",
+    "ansible_managed",
+    "ansible_role_name",
+];
+
+impl Scope {
+    /// Names that stand for the run itself; nothing overrides them.
+    pub(super) fn magic(&self, name: &str) -> Option<Found> {
+        let play = self.store.graph.plays.get(self.play)?;
+        let inventory = &self.store.project.inventory;
+        let list = |items: Vec<&str>| items.into_iter().map(Value::from).collect::<Value>();
+        let names = |hosts: &[String]| list(hosts.iter().map(String::as_str).collect());
+        let path = |path: &Path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+            Value::from(path.display().to_string())
+        };
+        let value = match name {
+            "inventory_hostname" => Value::from(self.name()),
+            "inventory_hostname_short" => Value::from(self.name().split('.').next().unwrap_or_default()),
+            "group_names" => list(inventory.group_names(self.name())),
+            "groups" => {
+                Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), list(inventory.hosts_of(group)))))
+            }
+            "hostvars" => return Some(Found::Scope(Arc::new(HostVars(self.clone())))),
+            "vars" => return Some(Found::Scope(Arc::new(self.clone()))),
+            "ansible_play_hosts_all" => names(&play.all_hosts),
+            "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => return Some(self.present(play)),
+            "ansible_play_name" => Value::from(play.name.as_ref().and_then(Node::scalar).unwrap_or_default()),
+            "playbook_dir" => path(&play.directory),
+            "inventory_dir" => inventory.directories.first().map(|dir| path(dir))?,
+            "role_name" | "ansible_role_name" => Value::from(self.task.as_ref()?.role.as_ref()?.name.as_str()),
+            "role_path" => path(&self.task.as_ref()?.role.as_ref()?.path),
+            "ansible_check_mode" => Value::from(self.store.plan),
+            "ansible_diff_mode" => Value::from(self.store.diff),
+            "ansible_version" => Value::from_pairs([("full", Value::from("2.19.0")), ("major", Value::from(2))]),
+            "ansible_verbosity" => Value::from(self.store.verbosity),
+            "ansible_run_tags" => match self.store.graph.choice.tags.is_empty() {
+                true => list(vec!["all"]),
+                false => names(&self.store.graph.choice.tags),
+            },
+            "ansible_skip_tags" => names(&self.store.graph.choice.skip_tags),
+            "ansible_limit" => Value::from(self.store.project.limit.as_deref()?),
+            "ansible_inventory_sources" => inventory.sources.iter().map(|source| path(source)).collect(),
+            "inventory_file" => path(inventory.file_of(self.name())?),
+            "ansible_play_role_names" | "role_names" => {
+                list(play.roles.iter().map(|role| role.role.name.as_str()).collect())
+            }
+            "testbed" => Value::from(inventory.testbed.as_str()),
+            _ => return None,
+        };
+        Some(Found::Value(value))
+    }
+
+    /// Weaker than everything that is written down.
+    pub(super) fn fallback(&self, name: &str) -> Option<Found> {
+        let value = match name {
+            "ansible_managed" => Value::from("Ansible managed"),
+            "ansible_forks" => Value::from(FORKS),
+            // Only a task sees it; in `hostvars` it is what was written down, as in Ansible.
+            "ansible_host" if self.task.is_some() => Value::from(self.name()),
+            _ => return None,
+        };
+        Some(Found::Value(value))
+    }
+
+    /// The hosts of the play that have not failed before this place. Whoever has not come as far yet is waited for.
+    fn present(&self, play: &Play) -> Found {
+        let (store, mut names) = (&self.store, Vec::new());
+        for name in &play.hosts {
+            let Some(host) = store.graph.host(name) else { continue };
+            if store.gone.get(&host).is_some_and(|place| *place < self.pos) {
+                continue;
+            }
+            let earlier = store.graph.chains[host].iter().take_while(|&&id| store.graph.node(id).pos < self.pos);
+            let open = |id: &&u32| !store.has(**id) && !matches!(store.graph.node(**id).work, Work::Facts { .. });
+            match earlier.into_iter().filter(|_| host != self.host).find(open) {
+                Some(id) => return Found::Unknown(Pending(format!("{NODE}{id}"))),
+                None => names.push(Value::from(name.as_str())),
+            }
+        }
+        Found::Value(names.into_iter().collect())
+    }
+}
