@@ -114,10 +114,11 @@ impl Schedule {
         self.pass_over_skipped(host, sent.node);
         let Some(item) = sent.item else { return };
         let task = self.graph.node(sent.node).task().cloned();
-        let result = match item.change.is_empty() && failed.is_none() {
+        let mut result = match item.change.is_empty() && failed.is_none() {
             true => reported(&item, &ran),
             false => changed(&item, task.as_ref(), &ran, failed),
         };
+        result.basis = self.basis(host, &item.action, &item.seen, Some(&item.change));
         let judged = match self.judged(&item.scope, task.as_ref(), result.clone()) {
             Ok(judged) => judged,
             Err(Fault::Error(fault)) => ItemResult { failed: Some(judge::of_fault(&fault)), ..result },

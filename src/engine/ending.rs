@@ -90,6 +90,7 @@ impl Schedule {
             }
             self.handlers_ended(node, task, failure.is_some());
         }
+        self.keep(node, &items, looped, hidden);
         let shows = self.rules.verbose || task.as_ref().is_some_and(|task| task.action.kind.name == "debug");
         let mut ended = judge::ended(items, looped, hidden, shows);
         if let Some(failure) = failure {

@@ -6,6 +6,8 @@
 mod answers;
 mod before;
 pub mod destroy;
+pub mod digest;
+pub mod drift;
 pub mod drive;
 mod ending;
 mod facts;
@@ -16,10 +18,15 @@ pub mod keys;
 pub mod left;
 mod looping;
 pub mod measured;
+pub mod plan_key;
 pub mod precheck;
+pub mod promise;
+#[cfg(test)]
+mod promise_tests;
 mod prune;
 pub mod ready;
 mod report;
+pub mod saved;
 pub mod schedule;
 pub mod scope;
 pub mod state;
