@@ -49,8 +49,8 @@ Exit codes: 0 well, 1 something is written wrong, 2 a task failed,
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
     if let Some(plan) = saved::named(&args.options)? {
         if args.check {
-            let fault = Diagnostic::error("`--check` does not go with a plan, which has been made already");
-            return Err(fault.help("leave it out to apply the plan, or make a plan anew").into());
+            let fault = Diagnostic::error("`--check` does not go with a plan");
+            return Err(fault.help("leave it out to apply the plan; `tbctl plan` makes another one").into());
         }
         if args.prune {
             let fault = Diagnostic::error("`--prune` does not go with a plan, which does not say what is taken back");

@@ -273,8 +273,8 @@ fn unlock(name: &str, plan: &Saved) -> Result<Digests, Diagnostic> {
     }
     let key = PlanKey::find(&reach::store(&plan.testbed))?.filter(|key| key.id == plan.key);
     let Some(key) = key else {
-        let message = format!("the plan `{name}` was made on another machine or by another user: its key is not here");
-        return Err(Diagnostic::error(message).help("apply it where it was made, or make a plan here"));
+        let message = format!("the plan `{name}` was made elsewhere: its key is not here");
+        return Err(Diagnostic::error(message).help("apply it where and as whom it was made, or make a plan here"));
     };
     let digests = key.digests(&plan.salt);
     match plan.holds(&digests) {
@@ -303,9 +303,8 @@ fn refuse(options: &Options, words: &Words) -> Result<(), Diagnostic> {
     ];
     match said.into_iter().find(|(_, said)| *said) {
         Some((name, _)) => {
-            let fault =
-                Diagnostic::error(format!("`{name}` does not go with a plan, which says itself what is done where"));
-            Err(fault.help("leave it out, or make a plan with it"))
+            let fault = Diagnostic::error(format!("`{name}` does not go with a plan"));
+            Err(fault.help("the plan says what is done where: leave it out, or make a plan with it"))
         }
         None => Ok(()),
     }

@@ -172,7 +172,11 @@ fn facts(name: &str, look: &Look, answer: &str) -> Vec<(String, String)> {
     let whole = |what: String| vec![(what, answer.to_string())];
     match look {
         Look::Path { path, .. } => of_path(path, answer),
-        Look::Stat { path, .. } => vec![(path.clone(), answer.lines().next().unwrap_or_default().to_string())],
+        // Times and sizes move; a path that is not there says nothing.
+        Look::Stat { path, .. } => match answer.lines().next() {
+            Some("-") | None => Vec::new(),
+            Some(kind) => vec![(path.clone(), kind.to_string())],
+        },
         Look::Text { path } if path.starts_with("/proc/") => whole(format!("the value in {path}")),
         Look::Text { .. } | Look::Files { .. } | Look::Live { .. } => Vec::new(),
         Look::Package { name } => whole(format!("the version of the package {name}")),

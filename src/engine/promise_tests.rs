@@ -88,6 +88,9 @@ fn what_the_plan_does_not_say_is_not_done() {
     let looped = "    - command: touch {{ item }} creates=/{{ item }}\n      loop: [p, q, r]\n";
     check(looped, "q", "", &["REFUSED"], &[]);
     check(looped, "q", "q", &["changed"], &["touch p", "touch r"]);
+    // Nor what the plan itself brings about and could not foresee.
+    let itself = "    - command: drop y\n    - command: touch y creates=/y\n";
+    check(itself, "y", "y", &["changed", "REFUSED"], &["drop y"]);
     // A failure is what it always is.
     let rescued =
         "    - block:\n        - command: touch x creates=/x\n      rescue:\n        - command: touch saved\n";
@@ -136,7 +139,7 @@ fn drift_is_named_and_nothing_else_is() {
         [
             "drifted: a one (play.yaml:3:7): what the host says to `creates` is another than when the plan was made",
             "drifted: a one (play.yaml:3:7): it would run when the plan was made, and now it is right",
-            "drifted: a stat (play.yaml:5:7): /y is another than when the plan was made",
+            "drifted: a stat (play.yaml:5:7): /y was not there when the plan was made",
         ]
     );
 }

@@ -136,8 +136,10 @@ pub enum Decided {
 #[serde(deny_unknown_fields)]
 pub struct Basis {
     /// What was seen, by the words for it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub seen: IndexMap<String, String>,
     /// What is done and how it is taken back; `None` where the state of the host allows no decision yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
     /// What is wanted, whatever the host looks like then.
     pub intent: String,
@@ -215,12 +217,9 @@ pub fn read(name: &str, text: &str) -> Result<Saved, Diagnostic> {
     }
     let saved: Saved = serde_json::from_str(text).map_err(damaged)?;
     if saved.program != env!("CARGO_PKG_VERSION") {
-        let message = format!(
-            "the plan `{name}` was made by tbctl {}; this is {}, which may decide otherwise",
-            saved.program,
-            env!("CARGO_PKG_VERSION")
-        );
-        return Err(Diagnostic::error(message).help(anew));
+        let own = env!("CARGO_PKG_VERSION");
+        let message = format!("the plan `{name}` was made by tbctl {}, and this is {own}", saved.program);
+        return Err(Diagnostic::error(message).help("another version may decide otherwise: make the plan anew"));
     }
     Ok(saved)
 }
@@ -251,7 +250,7 @@ impl Words {
             None => Ok(all),
             Some(_) => {
                 let fault = Diagnostic::error("there is an `-e` that the plan was not made with");
-                Err(fault.help("leave it out (files of variables are named in the plan), or make the plan anew"))
+                Err(fault.help("leave it out (`-e @file` as well: the plan names it)"))
             }
         }
     }
@@ -314,7 +313,9 @@ mod tests {
         let newer = "the plan `f` has form 2, and this tbctl knows form 1 only";
         assert_eq!(other("\"form\": 1", "\"form\": 2, \"colour\": 3"), Err(newer.into()));
         let program = format!("\"program\": \"{}\"", env!("CARGO_PKG_VERSION"));
-        assert!(other(&program, "\"program\": \"0.0.1\"").unwrap_err().contains("was made by tbctl 0.0.1; this is"));
+        assert!(
+            other(&program, "\"program\": \"0.0.1\"").unwrap_err().contains("was made by tbctl 0.0.1, and this is")
+        );
         assert_eq!(
             other("\"form\": 1", "\"form\": 1, \"x\": 1"),
             Err("the plan `f` is damaged (line 3, column 16)".into())
@@ -322,6 +323,19 @@ mod tests {
         for end in (0..text.len() - 2).filter(|end| text.is_char_boundary(*end)) {
             let fault = read("f", &text[..end]).unwrap_err();
             assert!(fault.message.starts_with("the plan `f` is damaged"), "{end}: {}", fault.message);
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unnoticed() {
+        let text = plan().to_text();
+        for (at, bit) in (0..text.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            let Ok(flipped) = String::from_utf8(bytes) else { continue };
+            let Ok(found) = read("f", &flipped) else { continue };
+            // White space between the words says nothing.
+            assert!(!found.holds(&digests()) || found == plan(), "byte {at}, bit {bit}");
         }
     }
 

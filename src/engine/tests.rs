@@ -34,7 +34,8 @@ use crate::remote::order::As;
 use crate::remote::order::Order;
 use crate::remote::order::Stream;
 
-/// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints.
+/// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints,
+/// `drop x` takes one away.
 #[derive(Default)]
 pub(super) struct Fake {
     pub(super) names: BTreeSet<String>,
@@ -112,6 +113,7 @@ impl Fake {
                 self.log.push(text.to_string());
                 match text.split_once(' ') {
                     Some(("touch", name)) => drop(self.names.insert(name.to_string())),
+                    Some(("drop", name)) => drop(self.names.remove(name)),
                     Some(("say", words)) => one.stdout = format!("{words}\n"),
                     _ => one.rc = 1,
                 }
