@@ -154,6 +154,8 @@ fn runs_end_with_their_code() {
     check(&desk, "apply hosts.yml hello.yml -f 20", 0, "hello web1", "`--forks` means nothing here");
     check(&desk, "apply hosts.yml fails.yml", 2, "why    no more", "");
     check(&desk, "plan dead.yml asks.yml", 4, "not reached: gone", "");
+    check(&desk, "plan dead.yml asks.yml -o p", 4, "not reached: gone", "the plan is not kept: it is not whole");
+    assert!(!desk.0.path().join("p").exists());
     check(&desk, "apply dead.yml asks.yml", 4, "gone  ok=0 changed=0 unreachable=1", "");
     check(&desk, "exec dead.yml all -- true", 4, "", "refused the connection");
     check(&desk, "exec hosts.yml web -- echo 'a  b'", 0, "web1 rc=0\n  a  b\n", "");
@@ -297,6 +299,7 @@ fn a_plan_is_refused_with_a_sentence() {
         ("apply p -e number=1", "is not what the plan was made with"),
         ("apply p -e number=4711 -e x=1", "there is an `-e` that the plan was not made with"),
         (&format!("apply p {given} --check"), "`--check` does not go with a plan"),
+        (&format!("apply p {given} --prune"), "`--prune` does not go with a plan"),
         (&format!("apply p {given} -l web1"), "`--limit` does not go with a plan"),
         (&format!("apply p {given} -t x"), "`--tags` does not go with a plan"),
         (&format!("apply p {given} -b"), "`--become` does not go with a plan"),

@@ -40,8 +40,8 @@ Examples:
   tbctl plan hosts.yml site.yml -o friday.plan
   tbctl apply friday.plan
 
-A kept plan says itself which tasks run on which hosts. It is applied only if
-nothing it was decided on has changed; what has is named, and nothing is done.
+A plan that was kept says itself what is done where; its -e are given again. It
+is applied only if nothing it was decided on has changed: what has is named.
 
 Exit codes: 0 well, 1 something is written wrong, 2 a task failed,
 4 a host was not reached, 130 ended by Ctrl-C.";

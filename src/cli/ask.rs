@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -54,7 +55,7 @@ impl Ask for Person {
 
 /// Remembers what was answered, for a second run right behind the first: nobody types the same password twice.
 pub(super) struct Twice {
-    person: Person,
+    person: Arc<dyn Ask>,
     memory: Mutex<Memory>,
 }
 
@@ -67,7 +68,7 @@ struct Memory {
 }
 
 impl Twice {
-    pub(super) fn new(person: Person) -> Twice {
+    pub(super) fn new(person: Arc<dyn Ask>) -> Twice {
         Twice { person, memory: Mutex::default() }
     }
 
@@ -100,5 +101,37 @@ impl Ask for Twice {
 
     fn confirm(&self, question: &str) -> bool {
         self.person.confirm(question)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each prompt with how often it was asked anything.
+    #[derive(Default)]
+    struct Counting(Mutex<u32>);
+
+    impl Ask for Counting {
+        fn secret(&self, prompt: &str) -> Option<Secret<String>> {
+            let mut count = self.0.lock().unwrap();
+            *count += 1;
+            Some(Secret::new(format!("{prompt}{count}")))
+        }
+
+        fn confirm(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_second_run_asks_only_for_what_is_new_or_was_wrong() {
+        let twice = Twice::new(Arc::new(Counting::default()));
+        let ask = |prompt: &str| twice.secret(prompt).unwrap().expose().clone();
+        // The first answer to `a` was wrong.
+        assert_eq!([ask("a"), ask("a"), ask("b")], ["a1", "a2", "b3"]);
+        twice.again();
+        assert_eq!([ask("a"), ask("b"), ask("c")], ["a2", "b3", "c4"]);
+        assert_eq!([ask("a"), ask("c")], ["a5", "c6"]);
     }
 }

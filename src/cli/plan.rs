@@ -34,8 +34,8 @@ Examples:
 Signs: + comes into being, - goes, ~ changes, ? runs, or is known, only with
 the apply.
 
-A plan that is kept (-o) holds names and digests, no values. It can be applied on
-this machine only, and as long as nothing has changed.";
+A plan that is kept (-o) holds names and digests, no values. It can be applied
+on this machine, as long as nothing it was decided on has changed.";
 
 pub(super) fn run(console: &Console, pause: &Pause, args: &Args) -> Done {
     if let Some(plan) = saved::named(&args.options)? {

@@ -243,7 +243,7 @@ pub(super) fn apply(console: &Console, pause: &Pause, options: &Options, named: 
     }
     let mut twice = None;
     let mut job = Job::read(console, pause, &options, |person| {
-        let asking = Arc::new(Twice::new(person));
+        let asking = Arc::new(Twice::new(Arc::new(person)));
         twice = Some(asking.clone());
         asking
     })?;

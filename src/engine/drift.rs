@@ -70,7 +70,7 @@ fn of_host(host: &str, saved: &[Decision], now: &[Decision], found: &mut Vec<Str
     let mut say = |decision: &Decision, why: &str| found.push(sentence(host, decision, why));
     for before in saved {
         match left.get_mut(&key(before)).and_then(VecDeque::pop_front) {
-            Some(after) => of_task(before, after).iter().for_each(|why| say(before, why)),
+            Some(after) => of_task(before, after).iter().for_each(|why| say(after, why)),
             None => say(before, "it is not there any more"),
         }
     }
@@ -83,7 +83,11 @@ fn of_host(host: &str, saved: &[Decision], now: &[Decision], found: &mut Vec<Str
 }
 
 fn sentence(host: &str, decision: &Decision, why: &str) -> String {
-    let item = decision.item.as_ref().map(|item| format!(" [{}]", item.label)).unwrap_or_default();
+    let item = decision.item.as_ref().map(|item| match item.label.as_str() {
+        "" => format!(" [item {}]", item.number),
+        label => format!(" [{label}]"),
+    });
+    let item = item.unwrap_or_default();
     format!("drifted: {host} {}{item} ({}): {why}", decision.task, decision.at)
 }
 
@@ -173,7 +177,7 @@ mod tests {
             Decision {
                 task: "t".into(),
                 at: at.into(),
-                item: item.map(|item| ItemOf { label: item.into(), digest: item.into() }),
+                item: item.map(|item| ItemOf { number: 1, label: String::new(), digest: item.into() }),
                 outcome,
                 why: String::new(),
                 what: Vec::new(),
@@ -216,7 +220,7 @@ mod tests {
         check(
             "1 same -; 2/a change x",
             "1 same -; 2/b change x",
-            &[" [a] (2): it is not there any more", " [b] (2): it was not there when the plan was made"],
+            &[" [item 1] (2): it is not there any more", " [item 1] (2): it was not there when the plan was made"],
         );
         check("1 same -; 1 change a", "1 same -; 1 change a", &[]);
         check("1 same -; 1 change a", "1 same -", &[" (1): it is not there any more"]);

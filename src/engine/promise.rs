@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
-use minijinja::value::ValueKind;
 
 use crate::change::Change;
 use crate::change::Seen;
@@ -190,17 +189,8 @@ fn outcome(item: &ItemResult) -> (Decided, String) {
 }
 
 fn item_of(digests: &Digests, index: usize, item: &ItemResult, hidden: bool) -> ItemOf {
-    let digest = digests.of("item", &[&item.label]);
-    // Passwords lie in mappings: only what somebody chose to show of them is kept.
-    let whole = item.value.as_ref().is_some_and(|value| {
-        matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) && value.to_string() == item.label
-    });
-    let label = match (hidden, whole) {
-        (true, _) => HIDDEN.to_string(),
-        (_, true) => format!("item {}", index + 1),
-        _ => item.label.clone(),
-    };
-    ItemOf { label, digest }
+    let label = if hidden { HIDDEN.to_string() } else { item.label.clone() };
+    ItemOf { number: index + 1, label, digest: digests.of("item", &[&item.label]) }
 }
 
 /// Without the names of what was seen.
@@ -219,7 +209,7 @@ fn cleaned(decision: Decision, clean: &dyn Fn(&str) -> String) -> Decision {
     Decision {
         task: clean(&task),
         at,
-        item: item.map(|item| ItemOf { label: clean(&item.label), digest: item.digest }),
+        item: item.map(|item| ItemOf { label: clean(&item.label), ..item }),
         outcome,
         why: clean(&why),
         what: what.iter().map(|line| clean(line)).collect(),

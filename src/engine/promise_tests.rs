@@ -151,7 +151,33 @@ fn what_no_log_hides_is_not_in_the_plan() {
                 - name: the {{ word }}\n      command: touch {{ word }}\n      vars: {word: geheim}\n";
     let found = serde_json::to_string(&Desk::new(text).plan("")).unwrap();
     assert!(!found.contains("geheim"), "{found}");
-    assert!(found.contains("\"label\":\"item 1\"") && found.contains("the {{ word }}"), "{found}");
+    assert!(found.contains("\"number\":1") && found.contains("the {{ word }}"), "{found}");
+}
+
+#[test]
+fn tasks_on_other_hosts_are_their_owners() {
+    let desk = Desk::new(
+        "- hosts: all\n  tasks:\n    - command: touch {{ item }} creates=/{{ item }}\n      loop: [p, q]\n    \
+         - command: touch once creates=/once\n      run_once: true\n    \
+         - command: touch for-{{ inventory_hostname }} creates=/for-{{ inventory_hostname }}\n      delegate_to: b\n",
+    );
+    let kept = desk.plan("q");
+    let (mut plain, mut only) = (host("q"), host("q"));
+    let expected = desk.play(&mut plain, Rules::default());
+    assert_eq!(expected.ends, desk.apply(&mut only, &kept).ends);
+    assert_eq!((&plain["a"].log, &plain["b"].log), (&only["a"].log, &only["b"].log));
+    // It was there when the plan was made, where it is done.
+    let mut was = host("q");
+    was.insert("b".into(), Fake::default());
+    was.get_mut("b").unwrap().names.insert("for-a".into());
+    let rules = Rules { plan: true, keep: Some(Arc::new(digests())), ..Rules::default() };
+    let kept = desk.play(&mut was, rules).kept;
+    let mut hosts = host("q");
+    let played = desk.apply(&mut hosts, &kept);
+    assert!(played.ends.contains(&format!("a command: {REFUSED}")), "{:?}", played.ends);
+    assert!(
+        !hosts["b"].log.contains(&"touch for-a".to_string()) && hosts["b"].log.contains(&"touch for-b".to_string())
+    );
 }
 
 proptest! {

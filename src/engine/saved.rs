@@ -113,6 +113,10 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemOf {
+    /// Counted from 1.
+    pub number: usize,
+    /// As it is shown; it may be a secret, so it is not kept.
+    #[serde(skip)]
     pub label: String,
     pub digest: String,
 }
