@@ -118,7 +118,7 @@ impl Schedule {
             true => reported(&item, &ran),
             false => changed(&item, task.as_ref(), &ran, failed),
         };
-        result.basis = self.basis(host, &item.action, &item.seen, Some(&item.change));
+        result.basis = self.basis(host, &item.action, &item.seen, Some(&item.change), item.undo.as_ref());
         let judged = match self.judged(&item.scope, task.as_ref(), result.clone()) {
             Ok(judged) => judged,
             Err(Fault::Error(fault)) => ItemResult { failed: Some(judge::of_fault(&fault)), ..result },

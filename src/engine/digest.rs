@@ -55,9 +55,13 @@ impl Digests {
         texts.iter().fold(self.writer(sort), |writer, text| writer.text(text)).end()
     }
 
-    /// What a change does, and how it is taken back.
-    pub fn change(&self, action: &Action, change: &Change) -> String {
+    /// What a change does, and how it is taken back. `own`: the task's own way back.
+    pub fn change(&self, action: &Action, change: &Change, own: Option<&Undo>) -> String {
         let writer = self.writer("change").manner(action);
+        let writer = match own {
+            Some(undo) => writer.text("own").undo(undo),
+            None => writer.text("none"),
+        };
         change.steps.iter().fold(writer, |writer, step| writer.apply(&step.apply).undo(&step.undo)).end()
     }
 

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 use crate::change::Change;
 use crate::change::Seen;
+use crate::change::Undo;
 use crate::engine::digest::Digests;
 use crate::engine::judge;
 use crate::engine::ready::Action;
@@ -60,11 +61,11 @@ impl Promise {
         self.of(host, at).iter().any(|decision| decision.outcome == Decided::After && decision.basis.is_none())
     }
 
-    fn allows(&self, host: &str, at: &str, item: Option<&str>, action: &Action, change: &Change) -> bool {
-        let (change, intent) = (self.digests.change(action, change), self.digests.intent(action));
+    /// Whether the plan says this change, by its digest, of this item.
+    fn allows(&self, host: &str, at: &str, item: Option<&str>, change: &str, intent: &str) -> bool {
         let of_item = |decision: &&Decision| decision.item.as_ref().map(|item| item.digest.as_str()) == item;
         let fits =
-            |decision: &Decision| decision.basis.as_ref().is_some_and(|basis| fits(decision, basis, &change, &intent));
+            |decision: &Decision| decision.basis.as_ref().is_some_and(|basis| fits(decision, basis, change, intent));
         self.is_open(host, at) || self.of(host, at).iter().filter(of_item).any(fits)
     }
 }
@@ -86,11 +87,12 @@ impl Schedule {
         action: &Action,
         seen: &Seen,
         change: Option<&Change>,
+        own: Option<&Undo>,
     ) -> Option<Box<Basis>> {
         let digests = self.rules.keep.as_ref()?;
         Some(Box::new(Basis {
             seen: digests.seen(action, seen),
-            change: change.filter(|change| !change.is_empty()).map(|change| digests.change(action, change)),
+            change: change.filter(|change| !change.is_empty()).map(|change| digests.change(action, change, own)),
             intent: digests.intent(action),
             behind: self.hosts[runs].provisional,
         }))
@@ -144,8 +146,12 @@ impl Schedule {
             let done = self.nodes[node as usize].results.contains_key(&index);
             let Some(Ok(seen)) = self.seen(runs, action).filter(|_| !done) else { continue };
             let Ok(change) = action.resource.decide(&seen) else { continue };
-            let digest = looped.then(|| promise.digests.of("item", &[&item.label]));
-            if change.is_empty() || promise.allows(host, &at, digest.as_deref(), action, &change) {
+            let Ok(own) = self.own_undo(&item.scope, task) else { continue };
+            let digests = &promise.digests;
+            let label = looped.then(|| digests.of("item", &[&item.label]));
+            let (does, intent) = (digests.change(action, &change, own.as_ref()), digests.intent(action));
+            let nothing = change.is_empty() || self.only_checks(&item.scope, Some(task));
+            if nothing || promise.allows(host, &at, label.as_deref(), &does, &intent) {
                 continue;
             }
             let what: Vec<&str> = match judge::is_hidden(&item.scope, task) {

@@ -104,14 +104,34 @@ fn what_the_plan_does_not_say_is_not_done() {
 }
 
 #[test]
-fn another_command_is_another_change() {
-    let text = |word: &str| format!("- hosts: a\n  tasks:\n    - command: touch {word}\n");
-    let desk = Desk::new(&text("x"));
+fn another_command_or_way_back_is_another_change() {
+    let text = |word: &str, undo: &str| {
+        format!(
+            "- hosts: a\n  vars: {{back: {undo}}}\n  tasks:\n    - command: touch {word}\n      undo: drop {{{{ back }}}}\n"
+        )
+    };
+    let desk = Desk::new(&text("x", "x"));
     let kept = desk.plan("");
-    desk.write("play.yaml", &text("y"));
+    for (other, refused) in [(text("y", "x"), true), (text("x", "y"), true), (text("x", "x"), false)] {
+        desk.write("play.yaml", &other);
+        let mut hosts = host("");
+        let played = desk.apply(&mut hosts, &kept);
+        let end = if refused { REFUSED } else { "changed" };
+        assert_eq!((played.ends, hosts["a"].log.is_empty()), (vec![format!("a command: {end}")], refused), "{other}");
+    }
+}
+
+#[test]
+fn what_only_checks_in_an_apply_is_left_alone() {
+    let desk = Desk::new(
+        "- hosts: a\n  tasks:\n    - command: touch x creates=/x\n      check_mode: true\n    - command: touch y\n",
+    );
     let mut hosts = host("");
-    let played = desk.apply(&mut hosts, &kept);
-    assert_eq!((played.ends, hosts["a"].log.len()), (vec![format!("a command: {REFUSED}")], 0));
+    let played = desk.apply(&mut hosts, &desk.plan("x"));
+    assert_eq!(
+        (played.ends[1].as_str(), hosts["a"].log.as_slice()),
+        ("a command: changed", &["touch y".to_string()][..])
+    );
 }
 
 #[test]

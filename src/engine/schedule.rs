@@ -470,7 +470,8 @@ impl Schedule {
             None => return Ok(None),
         };
         let change = action.resource.decide(&seen);
-        result.basis = self.basis(runs, &action, &seen, change.as_ref().ok());
+        let own = task.and_then(|task| self.own_undo(&item.scope, task).ok().flatten());
+        result.basis = self.basis(runs, &action, &seen, change.as_ref().ok(), own.as_ref());
         let change = match change {
             Ok(change) => change,
             Err(_) if self.hosts[runs].provisional => {
