@@ -36,6 +36,8 @@
 //! - A step runs only if its task's own probe still prints what was decided upon; see [`engine::walk`].
 //! - The host's journal ([`journal`]) is written and synced before a step runs. Old content stays on the host.
 //! - What is under `confirm` has changed something only once a new connection has come; until then its host watches over it.
+//! - A kept plan ([`engine::saved`]) holds keyed digests, no values; an apply of it ([`engine::promise`]) sends no change that it
+//!   does not say.
 //! - A failed task is data ([`event::Outcome`]), never an `Err`. Faults of the user's text are [`diag::Diagnostic`]s, many at
 //!   once, each with its place.
 //! - The lab only makes hosts; the engine does not know that it exists.

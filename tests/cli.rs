@@ -184,6 +184,8 @@ fn runs_end_with_their_code() {
     check(&desk, "apply hosts.yml hello.yml -f 20", 0, "hello web1", "`--forks` means nothing here");
     check(&desk, "apply hosts.yml fails.yml", 2, "why    no more", "");
     check(&desk, "plan dead.yml asks.yml", 4, "not reached: gone", "");
+    check(&desk, "plan dead.yml asks.yml -o p", 4, "not reached: gone", "the plan is not kept: it is not whole");
+    assert!(!desk.0.path().join("p").exists());
     check(&desk, "apply dead.yml asks.yml", 4, "gone  ok=0 changed=0 unreachable=1", "");
     check(&desk, "exec dead.yml all -- true", 4, "", "refused the connection");
     check(&desk, "exec hosts.yml web -- echo 'a  b'", 0, "web1 rc=0\n  a  b\n", "");
@@ -306,4 +308,116 @@ fn what_is_wrong_is_said_before_the_run_with_what_to_write() {
     check(&desk, "apply --vault-id=x hosts.yml none.yml", 1, "", "`--vault-id` is unsupported");
     let missing = text(&desk.run("check nowhere.yml site.yml").stderr);
     assert!(missing.contains("`nowhere.yml` does not exist") && !missing.contains("no host or group"), "{missing}");
+}
+
+const KEPT: &str = "\
+- hosts: web
+  gather_facts: false
+  tasks:
+    - debug: {msg: 'release {{ number }}'}
+    - debug: {msg: \"{{ lookup('file', 'note') }}\"}
+";
+
+/// A desk with a plan `p` in it, made with a value for `number`.
+fn desk_with_plan() -> Desk {
+    let desk = Desk::new(&[("play.yml", KEPT), ("note", "one\n")]);
+    check(
+        &desk,
+        "plan hosts.yml play.yml -e number=4711 -o p",
+        0,
+        "release 4711",
+        "the plan is kept in p; `tbctl apply p`",
+    );
+    desk
+}
+
+#[test]
+fn a_plan_is_kept_and_applied() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = desk_with_plan();
+    let path = desk.0.path().join("p");
+    let kept = fs::read_to_string(&path).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!kept.contains("4711") && !kept.contains("geheim"), "{kept}");
+    check(&desk, "apply p -e number=4711 -y", 0, "release 4711", "still holds");
+    check(&desk, "apply p -e number=4711 --json", 0, "\"mode\":\"apply\"", "still holds");
+    // From anywhere: its names mean what they meant.
+    let mut elsewhere = desk.command("apply ../p -e number=4711");
+    fs::create_dir(desk.0.path().join("sub")).unwrap();
+    let output = elsewhere.current_dir(desk.0.path().join("sub")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // Over an older plan, a newer one.
+    check(&desk, "plan hosts.yml play.yml -e number=1 -o p", 0, "release 1", "is kept in p");
+}
+
+#[test]
+fn a_plan_is_refused_with_a_sentence() {
+    let desk = desk_with_plan();
+    let path = |name: &str| desk.0.path().join(name);
+    let kept = fs::read_to_string(path("p")).unwrap();
+    fs::write(path("half"), &kept[..kept.len() / 2]).unwrap();
+    fs::write(path("newer"), kept.replacen("\"form\": 1", "\"form\": 9", 1)).unwrap();
+    fs::write(path("older"), kept.replacen("\"program\": \"", "\"program\": \"0.0.", 1)).unwrap();
+    fs::write(path("edited"), kept.replacen("\"limit\": null", "\"limit\": \"web1\"", 1)).unwrap();
+    fs::write(path("path"), kept.replacen("\"testbed\": \"demo\"", "\"testbed\": \"../../demo\"", 1)).unwrap();
+    fs::write(path("bytes"), [kept.as_bytes(), b"\xff"].concat()).unwrap();
+    fs::write(path("other.json"), "{\"is\": \"a plan of others\"}").unwrap();
+    fs::write(path("empty"), "").unwrap();
+    let given = "-e number=4711";
+    for (words, said) in [
+        ("apply p", "the plan was made with `-e` for `number`"),
+        ("apply p -e number=1", "is not what the plan was made with"),
+        ("apply p -e number=4711 -e x=1", "there is an `-e` that the plan was not made with"),
+        (&format!("apply p {given} --check"), "`--check` does not go with a plan"),
+        (&format!("apply p {given} --prune"), "`--prune` does not go with a plan"),
+        (&format!("apply p {given} -l web1"), "`--limit` does not go with a plan"),
+        (&format!("apply p {given} -t x"), "`--tags` does not go with a plan"),
+        (&format!("apply p {given} -b"), "`--become` does not go with a plan"),
+        ("apply hosts.yml p", "`p` is a plan, which names its inventory and playbooks itself"),
+        ("apply -i hosts.yml p", "`p` is a plan, which names its inventory and playbooks itself"),
+        ("plan p", "`p` is a plan already"),
+        ("apply half", "the plan `half` is damaged (line"),
+        ("apply newer", "the plan `newer` has form 9"),
+        ("apply older", "was made by tbctl 0.0."),
+        ("apply edited", "the plan `edited` was changed since it was made: its seal is broken"),
+        ("apply path", "the plan `path` is damaged: it names no testbed"),
+        ("apply bytes", "the plan `bytes` is damaged: it is not UTF-8 text"),
+        ("apply other.json", "no playbook is named"),
+        ("apply empty", "no playbook is named"),
+        ("plan hosts.yml play.yml -e number=1 -o play.yml", "there is something else"),
+        ("plan hosts.yml play.yml -e number=1 -o gone/p", "its directory does not exist"),
+        ("plan hosts.yml play.yml -o new", "'number' is undefined"),
+    ] {
+        check(&desk, words, 1, "", said);
+    }
+    assert!(!path("new").exists());
+    let mut foreign = desk.command(&format!("apply p {given}"));
+    let output = foreign.env("HOME", path("nobody")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("its key is not here"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_has_drifted_here_is_named() {
+    let desk = desk_with_plan();
+    let write = |name: &str, text: &str| fs::write(desk.0.path().join(name), text).unwrap();
+    let drifted = "the plan does not hold any more (1 difference); nothing was changed";
+    for (name, old, new) in
+        [("note", "one\n", "two\n"), ("play.yml", KEPT, "- hosts: [\n"), ("hosts.yml", INVENTORY, "")]
+    {
+        write(name, new);
+        let output = desk.run("apply p -e number=4711");
+        let said = text(&output.stderr).replace('\n', " ");
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{said}");
+        assert!(
+            said.contains(&format!("{name} is another than when the plan was made")) && said.contains(drifted),
+            "{said}"
+        );
+        write(name, old);
+    }
+    // A name that leads to another file than it did.
+    fs::create_dir(desk.0.path().join("files")).unwrap();
+    write("files/note", "three\n");
+    let said = text(&desk.run("apply p -e number=4711").stderr).replace('\n', " ");
+    assert!(said.contains("files/note is read now, and was not when the plan was made"), "{said}");
 }

@@ -98,6 +98,9 @@ pub(super) struct Running {
     pub(super) window: Option<u32>,
 }
 
+/// Where results are kept if nobody says.
+pub(super) const RESULTS: &str = "results";
+
 /// How measurements are kept, and whether they are made again.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Measurements")]
@@ -107,7 +110,7 @@ pub(super) struct Measuring {
     pub(super) rerun: bool,
 
     /// Where results are kept
-    #[arg(long, value_name = "DIR", env = "TBCTL_RESULTS", hide_env = true, default_value = "results")]
+    #[arg(long, value_name = "DIR", env = "TBCTL_RESULTS", hide_env = true, default_value = RESULTS)]
     pub(super) results: PathBuf,
 }
 

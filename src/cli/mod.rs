@@ -23,6 +23,7 @@ mod plan;
 mod reach;
 mod report;
 mod run;
+mod saved;
 mod show;
 mod ssh_args;
 mod status;

@@ -1,7 +1,7 @@
 //! `plan` and `apply`: one run over the hosts, shown on the screen. Wiring of the language, the graph, the engine and the
 //! display.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -29,8 +29,10 @@ use crate::cli::reach;
 use crate::cli::reach::Ways;
 use crate::cli::show;
 use crate::diag::Diagnostic;
+use crate::diag::Diagnostics;
 use crate::engine::drive;
 use crate::engine::drive::Interrupts;
+use crate::engine::drive::See;
 use crate::engine::keys::Keys;
 use crate::engine::lockout::Door;
 use crate::engine::lockout::SSH;
@@ -46,108 +48,48 @@ use crate::event::Event;
 use crate::event::Mode;
 use crate::event::Run;
 use crate::event::What;
+use crate::graph::Graph;
 use crate::graph::build;
 use crate::lang::config::Config;
+use crate::lang::files::Files;
+use crate::lang::project::Project;
+use crate::lang::template::Templates;
 use crate::remote::Ask;
 use crate::remote::Settings;
 use crate::remote::Via;
 use crate::remote::host::Worker;
 use crate::remote::order::Manner;
 use crate::remote::order::Owner;
+use crate::results::record::Digests;
 use crate::secret::Secret;
 use crate::ui::live::Pause;
 
 /// What `plan` and `apply` have in common.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    sources: Sources,
+    pub(super) sources: Sources,
 
     #[command(flatten)]
-    tags: Tags,
+    pub(super) tags: Tags,
 
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
 
     #[command(flatten)]
-    running: Running,
+    pub(super) running: Running,
 
     #[command(flatten)]
-    measuring: Measuring,
+    pub(super) measuring: Measuring,
 }
 
 /// Runs a plan or an apply to its end.
 pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mode, left: Leaving) -> Done {
-    let connection = &options.connection;
     let left = leaving(options, left)?;
-    if connection.forks.is_some() {
-        console.note("note: `--forks` means nothing here: all hosts are worked on at once");
-    }
-    let Loaded { project, files, templates, .. } =
-        load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
-    let digests = load::digests(&project, &files);
-    let (graph, faults) = build::built(&project, &templates, &options.tags.choice());
-    let project = Arc::new(project);
-    let ways = reach::ways(console, &project, &templates)?;
-    let gone = met::gone(&project.inventory.testbed, &project)?;
-    let settings = reach::settings(console, &project.config, connection)?;
-    let ask: Arc<dyn Ask> = Arc::new(Person::new(pause, &console.redactor));
-    let testbed = project.inventory.testbed.clone();
-    let (password, id) = (password(&project.config, &*ask)?, run_id());
-    let crew =
-        Crew { settings, ask, testbed: testbed.clone(), run: id.clone(), journals: left != Leaving::Stays, password };
-    let workers = crew.workers(&graph.hosts, &ways)?;
-    let leavers: Vec<String> = gone.keys().cloned().collect();
-    let leaving = crew.workers(&leavers, &gone)?;
-    let users = Users {
-        escalate: project.config.r#become.unwrap_or(false),
-        become_user: project.config.become_user.clone(),
-        login: workers.iter().map(login).collect(),
-        doors: workers.iter().map(door).collect(),
-    };
-    let plan = mode == Mode::Plan;
-    let mut store = Store::new(project, Arc::new(graph), Arc::new(templates), Arc::new(files), plan);
-    store.diff = options.running.diff;
-    store.verbosity = console.verbose;
-    store.environment = Arc::new(std::env::vars().collect());
-    store.keys = Arc::new(Keys::open(&reach::store(&testbed), console.redactor.clone())?);
-    let results = options.measuring.directory(&testbed);
-    store.measured = Arc::new(measured(&options.measuring, &results));
-    precheck::check(&store, &users, faults)?;
-    let window = options.running.window.and_then(|window| usize::try_from(window).ok());
-    let rules = Rules { plan, window, verbose: console.verbose > 1 || options.running.json, run: id, left };
-    let schedule = Schedule::new(store, users, rules);
-    let mut screen = show::screen(console, pause, &options.running);
-    let mut keeper = Keeper::new(results, testbed.clone(), digests);
-    let run = wait(async {
-        let interrupts = interrupts()?;
-        let see = &mut |event: &Event, _: &Run| {
-            keeper.see(event);
-            screen.see(event);
-        };
-        Ok::<_, Stop>(drive::run(schedule, workers, testbed.clone(), interrupts, see).await)
-    })??;
-    for directory in &keeper.kept {
-        console.note(&format!("results: {}", directory.display()));
-    }
-    screen.close()?;
-    if !plan {
-        met::note(&testbed, run.hosts.iter().filter(|(_, host)| host.up).map(|(name, _)| name), &ways)?;
-    }
-    if let Some(fault) = keeper.faults.first() {
-        return Err(anyhow::anyhow!("{fault}").into());
-    }
-    if left == Leaving::Undone && code(&run) == 0 && !leaving.is_empty() {
-        return wait(part_with(console, &testbed, leaving, &leavers))?;
-    }
-    if left != Leaving::Stays {
-        for name in &leavers {
-            console.note(&format!(
-                "left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"
-            ));
-        }
-    }
-    Ok(code(&run))
+    let job = Job::read(console, pause, options, |person| Arc::new(person))?;
+    let (mut schedule, workers) = job.start(job.rules(mode, left))?;
+    let run = wait(job.show(pause, &mut schedule, workers))??;
+    job.end(&run, mode, left)
 }
 
 /// Gives hosts back that have left the inventory, as far as they can be reached.
@@ -175,7 +117,7 @@ async fn part_with(console: &Console, testbed: &str, workers: Vec<Worker>, names
 }
 
 /// A run of a part of the playbook cannot tell what left it.
-fn leaving(options: &Options, left: Leaving) -> Result<Leaving, Diagnostic> {
+pub(super) fn leaving(options: &Options, left: Leaving) -> Result<Leaving, Diagnostic> {
     let choice = options.tags.choice();
     match (left, choice.tags.is_empty() && choice.skip_tags.is_empty()) {
         (left, true) => Ok(left),
@@ -188,11 +130,175 @@ fn leaving(options: &Options, left: Leaving) -> Result<Leaving, Diagnostic> {
     }
 }
 
-/// What is known of earlier measurements.
-fn measured(measuring: &Measuring, results: &Path) -> Measured {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let begun = now.replace(['-', ':'], "");
-    Measured { rerun: measuring.rerun, begun, runs: runs::runs(results) }
+/// The time, as people and programs read it.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Everything that was read, and the ways to the hosts: good for several runs.
+pub(super) struct Job<'a> {
+    console: &'a Console,
+    options: &'a Options,
+    pub(super) project: Arc<Project>,
+    graph: Arc<Graph>,
+    templates: Arc<Templates>,
+    pub(super) files: Arc<Files>,
+    pub(super) ways: Ways,
+    settings: Settings,
+    ask: Arc<dyn Ask>,
+    password: Option<Secret<String>>,
+    /// Hosts that have left the inventory, and the ways to them.
+    gone: Ways,
+    /// What is known to be wrong before values are.
+    faults: Diagnostics,
+    /// Of what was read, for records of measurements.
+    digests: Digests,
+    /// When it began, as measurements are named after it: for a plan that is kept, when that was made.
+    pub(super) begun: String,
+}
+
+impl<'a> Job<'a> {
+    /// `asking`: whom to ask for passwords, made of the person at the terminal.
+    pub(super) fn read(
+        console: &'a Console,
+        pause: &Pause,
+        options: &'a Options,
+        asking: impl FnOnce(Person) -> Arc<dyn Ask>,
+    ) -> Result<Job<'a>, Stop> {
+        let connection = &options.connection;
+        if connection.forks.is_some() {
+            console.note("note: `--forks` means nothing here: all hosts are worked on at once");
+        }
+        let Loaded { project, files, templates, .. } =
+            load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
+        let digests = load::digests(&project, &files);
+        let (graph, faults) = build::built(&project, &templates, &options.tags.choice());
+        let project = Arc::new(project);
+        let ways = reach::ways(console, &project, &templates)?;
+        let gone = met::gone(&project.inventory.testbed, &project)?;
+        let settings = reach::settings(console, &project.config, connection)?;
+        let ask = asking(Person::new(pause, &console.redactor));
+        let password = password(&project.config, &*ask)?;
+        let (graph, templates, files) = (Arc::new(graph), Arc::new(templates), Arc::new(files));
+        Ok(Job {
+            console,
+            options,
+            project,
+            graph,
+            templates,
+            files,
+            ways,
+            settings,
+            ask,
+            password,
+            gone,
+            faults,
+            digests,
+            begun: now(),
+        })
+    }
+
+    pub(super) fn testbed(&self) -> &str {
+        &self.project.inventory.testbed
+    }
+
+    /// A text without what must not be shown.
+    pub(super) fn clean(&self, text: &str) -> String {
+        self.console.redactor.clean(text)
+    }
+
+    /// The rules of a new run.
+    pub(super) fn rules(&self, mode: Mode, left: Leaving) -> Rules {
+        let running = &self.options.running;
+        let window = running.window.and_then(|window| usize::try_from(window).ok());
+        let verbose = self.console.verbose > 1 || running.json;
+        Rules { plan: mode == Mode::Plan, window, verbose, run: run_id(), left, ..Rules::default() }
+    }
+
+    fn crew(&self, rules: &Rules) -> Crew {
+        Crew {
+            settings: self.settings.clone(),
+            ask: self.ask.clone(),
+            testbed: self.testbed().to_string(),
+            run: rules.run.clone(),
+            // A plan that is kept says what is owed from earlier runs as well.
+            journals: rules.left != Leaving::Stays || rules.keep.is_some(),
+            password: self.password.clone(),
+        }
+    }
+
+    /// A run, and those who will work for it.
+    pub(super) fn start(&self, rules: Rules) -> Result<(Schedule, Vec<Worker>), Stop> {
+        let workers = self.crew(&rules).workers(&self.graph.hosts, &self.ways)?;
+        let config = &self.project.config;
+        let users = Users {
+            escalate: config.r#become.unwrap_or(false),
+            become_user: config.become_user.clone(),
+            login: workers.iter().map(login).collect(),
+            doors: workers.iter().map(door).collect(),
+        };
+        let (graph, templates, files) = (self.graph.clone(), self.templates.clone(), self.files.clone());
+        let mut store = Store::new(self.project.clone(), graph, templates, files, rules.plan);
+        store.diff = self.options.running.diff;
+        store.verbosity = self.console.verbose;
+        store.environment = Arc::new(std::env::vars().collect());
+        store.keys = Arc::new(Keys::open(&reach::store(self.testbed()), self.console.redactor.clone())?);
+        let rerun = self.options.measuring.rerun;
+        let begun = self.begun.replace(['-', ':'], "");
+        store.measured = Arc::new(Measured { rerun, begun, runs: runs::runs(&self.results()) });
+        precheck::check(&store, &users, self.faults.clone())?;
+        Ok((Schedule::new(store, users, rules), workers))
+    }
+
+    /// Plays a run with nobody looking on but the caller.
+    pub(super) async fn play(&self, schedule: &mut Schedule, workers: Vec<Worker>, see: See<'_>) -> Result<Run, Stop> {
+        let interrupts = interrupts()?;
+        Ok(drive::run(schedule, workers, self.testbed().to_string(), interrupts, see).await)
+    }
+
+    fn results(&self) -> PathBuf {
+        self.options.measuring.directory(self.testbed())
+    }
+
+    /// Plays a run on the screen; what is measured is kept, and hosts that were changed are noted.
+    pub(super) async fn show(&self, pause: &Pause, schedule: &mut Schedule, workers: Vec<Worker>) -> Result<Run, Stop> {
+        let mut screen = show::screen(self.console, pause, &self.options.running);
+        let mut keeper = Keeper::new(self.results(), self.testbed().to_string(), self.digests.clone());
+        let see = &mut |event: &Event, _: &Run| {
+            keeper.see(event);
+            screen.see(event);
+        };
+        let run = self.play(schedule, workers, see).await?;
+        for directory in &keeper.kept {
+            self.console.note(&format!("results: {}", directory.display()));
+        }
+        screen.close()?;
+        if !schedule.rules.plan {
+            let up = run.hosts.iter().filter(|(_, host)| host.up).map(|(name, _)| name);
+            met::note(self.testbed(), up, &self.ways)?;
+        }
+        match keeper.faults.first() {
+            Some(fault) => Err(anyhow::anyhow!("{fault}").into()),
+            None => Ok(run),
+        }
+    }
+
+    /// What is to be done behind a run: hosts that have left are given back, or named. The code to exit with.
+    pub(super) fn end(&self, run: &Run, mode: Mode, left: Leaving) -> Done {
+        let leavers: Vec<String> = self.gone.keys().cloned().collect();
+        if left == Leaving::Undone && code(run) == 0 && !leavers.is_empty() {
+            let workers = self.crew(&self.rules(mode, left)).workers(&leavers, &self.gone)?;
+            return wait(part_with(self.console, self.testbed(), workers, &leavers))?;
+        }
+        if left != Leaving::Stays {
+            for name in &leavers {
+                self.console.note(&format!(
+                    "left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"
+                ));
+            }
+        }
+        Ok(code(run))
+    }
 }
 
 /// What all hosts' actors have in common.

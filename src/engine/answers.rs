@@ -116,10 +116,11 @@ impl Schedule {
         self.pass_over_skipped(host, sent.node);
         let Some(item) = sent.item else { return };
         let task = self.graph.node(sent.node).task().cloned();
-        let result = match item.change.is_empty() && failed.is_none() {
+        let mut result = match item.change.is_empty() && failed.is_none() {
             true => reported(&item, &ran),
             false => changed(&item, task.as_ref(), &ran, failed.clone()),
         };
+        result.basis = self.basis(host, &item.action, &item.seen, Some(&item.change), item.undo.as_ref());
         // What its host took back has failed, whatever the task says about failing.
         let final_word = matches!(failed, Some(Some(_))) && self.confirmed(sent.node, &item.action).is_some();
         let verdict = match final_word {

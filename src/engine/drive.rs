@@ -63,9 +63,9 @@ impl<'a> Telling<'a> {
     }
 }
 
-/// Plays a schedule to its end. `workers`: one for each host of the graph, in its order.
+/// Plays a schedule to its end; it can be asked afterwards what was decided. `workers`: one for each host of the graph, in its order.
 pub async fn run(
-    mut schedule: Schedule,
+    schedule: &mut Schedule,
     workers: Vec<Worker>,
     testbed: String,
     mut interrupts: Interrupts,
@@ -121,7 +121,7 @@ pub async fn run(
         }
     }
     if schedule.rules.left != Leaving::Stays && !schedule.is_stopping() {
-        prune::run(&mut schedule, &handles, &mut answers, &mut interrupts, &mut telling).await;
+        prune::run(schedule, &handles, &mut answers, &mut interrupts, &mut telling).await;
     }
     telling.close(&handles, &names);
     close(handles).await;

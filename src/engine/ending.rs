@@ -98,6 +98,7 @@ impl Schedule {
             }
             self.handlers_ended(node, task, failure.is_some());
         }
+        self.keep(node, &items, looped, hidden);
         let shows = self.rules.verbose || task.as_ref().is_some_and(|task| task.action.kind.name == "debug");
         let value = failure.as_ref().map(|failure| judge::failed_result(failure, &items, looped)).unwrap_or_default();
         let mut ended = judge::ended(items, looped, hidden, shows);

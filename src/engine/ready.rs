@@ -315,7 +315,7 @@ fn source(scope: &Scope, task: &Task, file: FileArg, args: &Node) -> Result<Opti
     };
     let json = match file.template {
         true => template(scope, path, &node.span)?,
-        false => read(path, &node.span)?,
+        false => read(scope, path, &node.span)?,
     };
     let value = Node::from_value(&node.span, &Value::from(minijinja::value::Serde(json)))?;
     Ok(Some((Key { span: node.span.clone(), name: "source_".into() }, value)))
@@ -330,19 +330,20 @@ fn template(scope: &Scope, path: &Path, span: &Span) -> Result<serde_json::Value
 }
 
 /// A file, or a directory with all that is in it.
-fn read(path: &Path, span: &Span) -> Result<serde_json::Value, Diagnostic> {
+fn read(scope: &Scope, path: &Path, span: &Span) -> Result<serde_json::Value, Diagnostic> {
     let fault = |error: std::io::Error| Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(span);
     if path.is_dir() {
         let mut tree = Vec::new();
         for inner in files::walk(path) {
             let below = inner.strip_prefix(path).unwrap_or(&inner).display().to_string();
-            let own = if inner.is_dir() { serde_json::Value::Null } else { read(&inner, span)? };
+            let own = if inner.is_dir() { serde_json::Value::Null } else { read(scope, &inner, span)? };
             tree.push(serde_json::json!([below, own]));
         }
         return Ok(serde_json::json!({"path": path, "sha256": "", "mode": mode(path), "tree": tree}));
     }
     let bytes = std::fs::read(path).map_err(fault)?;
     let sha256 = hex(&sha2::Sha256::digest(&bytes));
+    scope.store.files.note(path, &sha256);
     let small = bytes.len() <= INLINE && !bytes.contains(&0);
     let text = small.then(|| String::from_utf8(bytes).ok()).flatten();
     Ok(serde_json::json!({"path": path, "sha256": sha256, "mode": mode(path), "text": text}))

@@ -3,21 +3,25 @@
 //! For each host it walks the chain from the first node that has not ended: nodes that need no trip end at once, all questions
 //! that can be asked go out together, and what is decided goes out as one stream (`walk`). Knows nothing of connections or time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::change::Undo;
 use crate::diag::Diagnostic;
+use crate::engine::digest::Digests;
 use crate::engine::facts;
 use crate::engine::includes;
 use crate::engine::judge;
 use crate::engine::looping;
+use crate::engine::promise::Promise;
 use crate::engine::ready;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::ready::Users;
+use crate::engine::saved::Decision;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
@@ -75,6 +79,10 @@ pub struct Rules {
     pub run: String,
     /// What becomes of what left the playbook.
     pub left: Leaving,
+    /// What is decided is noted, with these digests: for a plan that is kept.
+    pub keep: Option<Arc<Digests>>,
+    /// Nothing is done but what a kept plan says.
+    pub only: Option<Arc<Promise>>,
 }
 
 /// What becomes of what left the playbook.
@@ -102,6 +110,8 @@ pub struct Schedule {
     pub(super) stopping: bool,
     pub(super) next_part: u64,
     pub(super) sleeping: usize,
+    /// With [`Rules::keep`]: what was decided for each node.
+    pub(super) kept: HashMap<NodeId, Vec<Decision>>,
 }
 
 /// How far the node at a host's cursor got without a trip.
@@ -128,6 +138,7 @@ impl Schedule {
             stopping: false,
             next_part: 0,
             sleeping: 0,
+            kept: HashMap::new(),
         }
     }
 
@@ -401,6 +412,9 @@ impl Schedule {
             Err(Fault::Unknown(on)) => return self.unknown(node, on),
             Err(Fault::Error(fault)) => return self.end_failed(node, judge::of_fault(&fault)),
         };
+        if let Some(failure) = self.forbidden(node, runs, &items, looped) {
+            return self.end_failed(node, failure);
+        }
         let count = items.len();
         for (index, item) in items.into_iter().enumerate() {
             if self.nodes[node as usize].results.contains_key(&index) {
@@ -455,7 +469,10 @@ impl Schedule {
             }
             None => return Ok(None),
         };
-        let change = match action.resource.decide(&seen) {
+        let change = action.resource.decide(&seen);
+        let own = task.and_then(|task| self.own_undo(&item.scope, task).ok().flatten());
+        result.basis = self.basis(runs, &action, &seen, change.as_ref().ok(), own.as_ref());
+        let change = match change {
             Ok(change) => change,
             Err(_) if self.hosts[runs].provisional => {
                 result.unknown = Some("known after apply: what is before it must be changed first".into());

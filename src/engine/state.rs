@@ -14,6 +14,7 @@ use crate::change::Seen;
 use crate::change::Undo;
 use crate::engine::left::Wanted;
 use crate::engine::ready::Action;
+use crate::engine::saved::Basis;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::event::Failure;
@@ -151,6 +152,8 @@ pub struct ItemResult {
     pub fields: Fields,
     pub steps: Vec<Shown>,
     pub seconds: f64,
+    /// For a plan that is kept.
+    pub basis: Option<Box<Basis>>,
 }
 
 impl ItemResult {
@@ -165,6 +168,7 @@ impl ItemResult {
             fields: Fields::new(),
             steps: Vec::new(),
             seconds: 0.0,
+            basis: None,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::change::Apply;
 use crate::change::Look;
 use crate::change::Ran;
 use crate::engine::ready::Users;
+use crate::engine::saved::Hosts;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Input;
 use crate::engine::schedule::Rules;
@@ -35,12 +36,13 @@ use crate::remote::order::Stream;
 
 mod confirm_tests;
 
-/// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints.
+/// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints,
+/// `drop x` takes one away.
 #[derive(Default)]
-struct Fake {
-    names: BTreeSet<String>,
+pub(super) struct Fake {
+    pub(super) names: BTreeSet<String>,
     /// Commands that ran, in order.
-    log: Vec<String>,
+    pub(super) log: Vec<String>,
     greeted: bool,
     trips: usize,
     /// Seconds and names of each part that was to be confirmed.
@@ -128,6 +130,7 @@ impl Fake {
                 self.log.push(text.to_string());
                 match text.split_once(' ') {
                     Some(("touch", name)) => drop(self.names.insert(name.to_string())),
+                    Some(("drop", name)) => drop(self.names.remove(name)),
                     Some(("say", words)) => one.stdout = format!("{words}\n"),
                     _ => one.rc = 1,
                 }
@@ -145,14 +148,16 @@ impl Fake {
     }
 }
 
-struct Played {
+pub(super) struct Played {
     /// `host task: outcome`, in chain order.
-    ends: Vec<String>,
+    pub(super) ends: Vec<String>,
     /// The same as it happened.
     told: Vec<String>,
     run: Run,
     trips: BTreeMap<String, usize>,
     streams: usize,
+    /// What was decided, if that was to be kept.
+    pub(super) kept: Hosts,
 }
 
 /// Plays a playbook against hosts, answering one order at a time in the order they were sent.
@@ -162,7 +167,7 @@ fn play(playbook: &str, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rul
     play_in(dir.path(), inventory, hosts, rules)
 }
 
-fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rules: Rules) -> Played {
+pub(super) fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rules: Rules) -> Played {
     let (files, templates) = (Arc::new(Files::new()), Arc::new(Templates::new()));
     let kinds = modules::names();
     let request = project::Request {
@@ -218,7 +223,8 @@ fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, Fake>, rule
     }
     assert!(schedule.is_over(), "nothing is under way, and yet the run is not over");
     let trips = hosts.iter().map(|(name, fake)| (name.clone(), fake.trips)).collect();
-    Played { ends: ends.into_values().collect(), told, run, trips, streams }
+    let kept = schedule.decisions(&str::to_string);
+    Played { ends: ends.into_values().collect(), told, run, trips, streams, kept }
 }
 
 fn check(playbook: &str, expected: &[&str]) -> Played {
@@ -682,7 +688,7 @@ fn names_that_have_a_value_though_nobody_gave_one() {
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+pub(super) enum Kind {
     Touch(u8),
     Say,
     Fail,
@@ -691,7 +697,7 @@ enum Kind {
     Stat(u8),
 }
 
-fn tasks() -> impl Strategy<Value = Vec<(Kind, bool, bool)>> {
+pub(super) fn tasks() -> impl Strategy<Value = Vec<(Kind, bool, bool)>> {
     let kind = prop_oneof![
         4 => (0..4u8).prop_map(Kind::Touch),
         2 => Just(Kind::Say),
@@ -703,7 +709,7 @@ fn tasks() -> impl Strategy<Value = Vec<(Kind, bool, bool)>> {
     proptest::collection::vec((kind, any::<bool>(), any::<bool>()), 1..8)
 }
 
-fn text_of(tasks: &[(Kind, bool, bool)]) -> String {
+pub(super) fn text_of(tasks: &[(Kind, bool, bool)]) -> String {
     let mut text = String::from("- hosts: all\n  tasks:\n    - set_fact: {v: w0}\n");
     for (at, (kind, flag, notify)) in tasks.iter().enumerate() {
         text += &match kind {

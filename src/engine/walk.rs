@@ -223,7 +223,11 @@ impl Schedule {
                 }
             }
             Ready::Fault(_) => ahead.closed = true,
-            Ready::Go { items, .. } => {
+            Ready::Go { items, looped } => {
+                if self.forbidden(node, host, &items, looped).is_some() {
+                    ahead.closed = true;
+                    ahead.more = true;
+                }
                 let done: HashSet<usize> = self.nodes[node as usize].results.keys().copied().collect();
                 for (index, item) in items.into_iter().enumerate().filter(|(index, _)| !done.contains(index)) {
                     // An item that is delegated elsewhere waits for its own turn.
@@ -414,6 +418,8 @@ impl Schedule {
         }
         let mut result = ItemResult::new(label, value);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
+        let runs = self.runs_on(node).unwrap_or(self.graph.node(node).host);
+        result.basis = self.basis(runs, action, seen, None, None);
         ahead.guard.extend(guard(action, seen));
         ahead.same.push(Right { node, index, result, output });
     }

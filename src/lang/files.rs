@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use sha2::Digest as _;
+
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::diag::Source;
@@ -28,6 +30,8 @@ pub const MAX_TEXT: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub struct Files {
     texts: Mutex<BTreeMap<PathBuf, Arc<Source>>>,
+    /// Digests of files that others read, which are no text or too large to be kept.
+    others: Mutex<BTreeMap<PathBuf, String>>,
 }
 
 impl Files {
@@ -69,10 +73,29 @@ impl Files {
         yaml::document(&source, faults)
     }
 
+    /// Somebody else read a file, and this was its SHA-256 in hex.
+    pub fn note(&self, path: &Path, sha256: &str) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.insert(tidy(path), sha256.to_string());
+    }
+
+    /// Everything read so far, with its SHA-256 in hex; paths as they were named.
+    pub fn digests(&self) -> BTreeMap<PathBuf, String> {
+        let mut all = self.others.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(texts.iter().map(|(path, source)| (path.clone(), sha256(source.text.as_bytes()))));
+        all
+    }
+
     /// All sources read so far, by path.
     pub fn sources(&self) -> Vec<Arc<Source>> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
+}
+
+/// In hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -236,5 +259,9 @@ mod tests {
         files.read(&path).unwrap();
         fs::write(&path, "2").unwrap();
         assert_eq!(files.read(&path).unwrap().text, "1");
+        files.note(Path::new("./y"), "abc");
+        let digests = files.digests();
+        let found = (digests.len(), &digests[&path], digests[Path::new("y")].as_str());
+        assert_eq!(found, (2, &sha256(b"1"), "abc"));
     }
 }

@@ -8,7 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod decode;
 mod entries;
-mod extra;
+pub(crate) mod extra;
 pub mod files;
 pub(crate) mod filters;
 pub mod fixed;

@@ -191,7 +191,8 @@ fn name_testbed(inventory: &mut Inventory, mut said: Vec<Node>, sources: &[Strin
     inventory.testbed = name.or_else(stem).unwrap_or_else(|| "default".into());
 }
 
-fn is_testbed(name: &str) -> bool {
+/// Whether a testbed may be called so; a name is also the name of a directory.
+pub fn is_testbed(name: &str) -> bool {
     let legal = |one: char| one.is_ascii_alphanumeric() || "-_.".contains(one);
     name.len() <= 64 && name.chars().all(legal) && name.starts_with(|one: char| one.is_ascii_alphanumeric())
 }
