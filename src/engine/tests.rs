@@ -357,10 +357,8 @@ fn until_tries_again() {
     let played = play(text, "a,", &mut hosts, Rules::default());
     assert_eq!(hosts["a"].log, ["fail", "fail"], "{:?}", played.ends);
     // What cannot even be written down is not tried again.
-    check(
-        &text.replace("command: fail", "command: touch {{ nowhere }}"),
-        &["a command: failed: 'nowhere' is undefined (play.yaml:3:25)"],
-    );
+    let unknown = text.replace("command: fail", "command: touch {{ nowhere }}");
+    check_files(&[("play.yaml", &unknown)], &["a command: failed: 'nowhere' is undefined (play.yaml:3:25)"]);
 }
 
 #[test]
