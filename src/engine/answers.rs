@@ -6,12 +6,12 @@ use minijinja::Value;
 
 use crate::change::Ran;
 use crate::change::Refusal;
+use crate::engine::gates::Gate;
 use crate::engine::judge;
 use crate::engine::ready;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::report;
-use crate::engine::schedule::Gate;
 use crate::engine::schedule::Schedule;
 use crate::engine::schedule::blank;
 use crate::engine::state::Busy;

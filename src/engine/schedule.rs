@@ -7,13 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::change::Undo;
-use crate::diag::Diagnostic;
 use crate::engine::digest::Digests;
 use crate::engine::facts;
+use crate::engine::gates::Gate;
 use crate::engine::includes;
 use crate::engine::judge;
-use crate::engine::looping;
 use crate::engine::promise::Promise;
 use crate::engine::ready;
 use crate::engine::ready::Action;
@@ -26,7 +24,6 @@ use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
 use crate::engine::state::CONDITION;
-use crate::engine::state::Fall;
 use crate::engine::state::HostState;
 use crate::engine::state::ItemResult;
 use crate::engine::state::NodeState;
@@ -36,13 +33,10 @@ use crate::event::Place;
 use crate::event::What;
 use crate::graph::Graph;
 use crate::graph::HostId;
-use crate::graph::Once;
-use crate::graph::Part;
 use crate::graph::Work;
 use crate::graph::build::word;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Pending;
-use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
 use crate::modules::Kind;
 use crate::modules::Nature;
@@ -287,64 +281,6 @@ impl Schedule {
         place
     }
 
-    /// What keeps a node from being looked at at all: its include, its block, its handler's silence, its leader.
-    pub(super) fn gate(&mut self, node: NodeId) -> Gate {
-        let found = self.graph.node(node);
-        let host = found.host;
-        if let Some(gate) = found.gate {
-            let state = &self.nodes[gate as usize];
-            if !state.ended {
-                return Gate::Wait(gate);
-            }
-            if state.skipped {
-                return Gate::Silent;
-            }
-        }
-        if let Some(once) = found.once.filter(|once| once.nth > 0) {
-            match self.earlier_use(host, once) {
-                Use::Ran => return Gate::Silent,
-                Use::MayRun(other) => return Gate::Wait(other),
-                Use::Not => {}
-            }
-        }
-        let mut frame = found.block.as_ref();
-        while let Some(own) = frame {
-            let fall = self.hosts[host].failed_frames.get(&own.id);
-            let open = match own.part {
-                Part::Body => fall.is_none(),
-                Part::Rescue => fall == Some(&Fall::Body),
-                Part::Always => true,
-            };
-            if !open {
-                return Gate::Silent;
-            }
-            frame = own.parent.as_ref();
-        }
-        if let Some(handler) = found.handler
-            && !self.hosts[host].notified.contains(&(found.play, handler))
-        {
-            return Gate::Silent;
-        }
-        match found.work {
-            Work::Facts { .. } => Gate::Quiet,
-            _ => Gate::Open,
-        }
-    }
-
-    /// What became of the earlier uses of a role that runs once.
-    fn earlier_use(&self, host: HostId, once: Once) -> Use {
-        let of_it = |own: Option<Once>| own.is_some_and(|own| own.role == once.role && own.nth < once.nth);
-        for &node in self.graph.chains[host].iter().filter(|node| of_it(self.graph.node(**node).once)) {
-            let state = &self.nodes[node as usize];
-            match (state.ended, state.skipped) {
-                (false, _) => return Use::MayRun(node),
-                (true, false) => return Use::Ran,
-                (true, true) => {}
-            }
-        }
-        Use::Not
-    }
-
     /// Ends the node at a cursor if that needs no trip.
     pub(super) fn step(&mut self, node: NodeId) -> Step {
         let host = self.graph.node(node).host;
@@ -538,30 +474,6 @@ impl Schedule {
         Ok(result)
     }
 
-    /// A task's own way back, with the values of now: its `undo:`, unless its `undo_when:` does not hold.
-    pub(super) fn own_undo(&self, scope: &Scope, task: &Task) -> Result<Option<Undo>, Fault> {
-        let Some(undo) = &task.undo else { return Ok(None) };
-        let templates = &self.store.templates;
-        if !templates.condition(&task.undo_when, &scope.lookup())? {
-            return Ok(Some(Undo::Nothing));
-        }
-        let rendered = templates.render(undo, &scope.lookup())?;
-        let script = rendered.scalar().or_else(|| rendered.get("cmd").and_then(Static::scalar));
-        let fault = || Diagnostic::error("`undo` is text for the shell, or a mapping with `cmd`").at(&undo.span);
-        script.map(|script| Some(Undo::By(script))).ok_or_else(|| fault().into())
-    }
-
-    /// Whether a task changes nothing and only says what it would change: in a plan, unless it says `check_mode: false`; in an
-    /// apply, if it says `check_mode: true`. What cannot be decided changes nothing.
-    pub(super) fn only_checks(&self, scope: &Scope, task: Option<&Task>) -> bool {
-        let says = task.map(|task| ready::flag(scope, task.inherited.check_mode.as_ref()));
-        match says {
-            Some(Ok(Some(checks))) => checks,
-            Some(Err(_)) => true,
-            Some(Ok(None)) | None => self.rules.plan,
-        }
-    }
-
     /// The answers to an action's questions, if all are there. `Err`: a question could not be asked.
     pub(super) fn seen(&self, host: HostId, action: &Action) -> Option<Result<crate::change::Seen, String>> {
         let mut seen = crate::change::Seen::default();
@@ -600,36 +512,6 @@ impl Schedule {
 
     pub(super) fn put(&mut self, node: NodeId, output: Output) {
         self.store_mut().put(node, output);
-    }
-
-    /// Where the node runs: `delegate_to`, or its own host. In a loop, where the first item that has not ended runs.
-    pub(super) fn runs_on(&self, node: NodeId) -> Result<HostId, Fault> {
-        let found = self.graph.node(node);
-        let scope = self.scope(node);
-        let Some(task) = found.task().filter(|task| task.inherited.delegate_to.is_some()) else {
-            return Ok(found.host);
-        };
-        let over = task.loops.as_ref();
-        let values = looping::items(&scope, over, &task.search)?;
-        let done = &self.nodes[node as usize].results;
-        let turns = looping::turns(&scope, over, values).into_iter().enumerate();
-        match turns.into_iter().find(|(index, _)| !done.contains_key(index)) {
-            Some((_, turn)) => self.place_of(&turn.scope, task),
-            None => Ok(found.host),
-        }
-    }
-
-    /// Where one item of a task runs.
-    pub(super) fn place_of(&self, scope: &Scope, task: &Task) -> Result<HostId, Fault> {
-        let Some(to) = task.inherited.delegate_to.as_ref() else { return Ok(scope.host) };
-        let name = self.store.templates.render(to, &scope.lookup())?;
-        let text = name.scalar().unwrap_or_default();
-        let text = if matches!(text.as_str(), "127.0.0.1" | "::1") { "localhost" } else { text.as_str() };
-        self.graph.host(text).ok_or_else(|| {
-            let fault =
-                crate::diag::Diagnostic::error(format!("there is no host `{text}` to delegate to")).at(&to.span);
-            fault.suggest(text, self.graph.hosts.iter().map(String::as_str)).into()
-        })
     }
 
     /// A value is missing. In a plan, one that only apply gives ends the node as unknown.
@@ -679,24 +561,6 @@ impl Schedule {
         }
         self.end_silently(node)
     }
-}
-
-/// What is known of earlier uses of a role.
-enum Use {
-    Ran,
-    Not,
-    /// Not before this node has ended.
-    MayRun(NodeId),
-}
-
-/// Whether a node is looked at.
-pub(super) enum Gate {
-    Open,
-    /// Not part of this run; nobody hears of it.
-    Silent,
-    /// A place of facts: nothing is done there.
-    Quiet,
-    Wait(NodeId),
 }
 
 pub(super) fn blank() -> Failure {

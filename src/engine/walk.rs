@@ -12,6 +12,7 @@ use crate::change::Seen;
 use crate::change::Step;
 use crate::change::Undo;
 use crate::engine::confirm;
+use crate::engine::gates::Gate;
 use crate::engine::includes;
 use crate::engine::judge;
 use crate::engine::ready;
@@ -21,7 +22,6 @@ use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::report;
 use crate::engine::schedule::Command;
-use crate::engine::schedule::Gate;
 use crate::engine::schedule::Schedule;
 use crate::engine::scope::Output;
 use crate::engine::state::Busy;
@@ -33,12 +33,9 @@ use crate::engine::state::SentItem;
 use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
-use crate::lang::inherit::Reach as Said;
-use crate::lang::playbook::Strategy;
 use crate::lang::task::Task;
 use crate::modules::Kind;
 use crate::modules::Nature;
-use crate::modules::Reach;
 use crate::remote::order::As;
 use crate::remote::order::Order;
 use crate::remote::order::Part;
@@ -467,66 +464,6 @@ impl Schedule {
         ahead.sent.insert(id, Sent { node, item: Some(item), confirms });
     }
 
-    /// Whether what other hosts still do lets this task start: the rule of reach, the play's strategy, `needs`.
-    fn may_start(&self, node: NodeId, task: &Task, kind: &Kind) -> bool {
-        let own = self.graph.node(node);
-        let strategy = self.graph.plays[own.play].strategy;
-        let needs = self.graph.edges.iter().filter(|edge| edge.to == node && edge.why == crate::graph::Why::Needs);
-        if needs.into_iter().any(|edge| !self.nodes[edge.from as usize].ended) {
-            return false;
-        }
-        let beyond = reach(task, kind) == Reach::Beyond;
-        for (host, chain) in self.graph.chains.iter().enumerate().filter(|(host, _)| *host != own.host) {
-            for &other in chain.iter().skip(self.hosts[host].cursor) {
-                let found = self.graph.node(other);
-                if found.pos >= own.pos {
-                    break;
-                }
-                if self.nodes[other as usize].ended || matches!(found.work, Work::Facts { .. } | Work::Include(_)) {
-                    continue;
-                }
-                let blocks = match (found.play == own.play, strategy) {
-                    (false, _) | (true, Strategy::Linear) => true,
-                    (true, Strategy::Free) => false,
-                    (true, Strategy::Default) => match found.task() {
-                        Some(earlier) => self.orders(earlier, &found.work, beyond),
-                        None => false,
-                    },
-                };
-                if blocks && !self.is_dormant(other) {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Whether an earlier task of another host must have ended before one that changes something.
-    fn orders(&self, earlier: &Task, work: &Work, beyond: bool) -> bool {
-        let Work::Task { kind, .. } = work else { return false };
-        match kind.nature {
-            Nature::Here | Nature::Look => false,
-            Nature::State | Nature::Act if beyond => !judge::is_quiet(earlier),
-            Nature::State | Nature::Act => reach(earlier, kind) == Reach::Beyond,
-        }
-    }
-
-    /// A handler nobody has notified and nobody before it can notify any more blocks no one.
-    fn is_dormant(&self, node: NodeId) -> bool {
-        let found = self.graph.node(node);
-        let Some(handler) = found.handler else { return false };
-        let host = &self.hosts[found.host];
-        if host.notified.contains(&(found.play, handler)) {
-            return false;
-        }
-        let chain = &self.graph.chains[found.host];
-        let earlier = chain.iter().skip(host.cursor).take_while(|&&other| other != node);
-        !earlier.into_iter().any(|&other| {
-            let task = self.graph.node(other).task();
-            !self.nodes[other as usize].ended && task.is_some_and(|task| !task.inherited.notify.is_empty())
-        })
-    }
-
     fn send(&mut self, host: HostId, mut ahead: Ahead) {
         if self.hosts[host].busy.is_some() {
             return;
@@ -588,15 +525,4 @@ fn with_own_undo(own: Option<&Undo>, mut step: Step) -> Step {
         step.undo = own.clone();
     }
     step
-}
-
-fn reach(task: &Task, kind: &Kind) -> Reach {
-    if task.inherited.delegate_to.is_some() || task.inherited.run_once.is_some() {
-        return Reach::Beyond;
-    }
-    match task.inherited.reach {
-        Some(Said::Own) => Reach::Own,
-        Some(Said::Beyond) => Reach::Beyond,
-        None => kind.reach,
-    }
 }
