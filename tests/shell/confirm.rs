@@ -74,7 +74,10 @@ fn runs(rig: &Rig) -> Vec<PathBuf> {
 fn watchdogs(rig: &Rig) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| Some((entry.file_name(), fs::read(entry.path().join("cmdline")).ok()?)));
-    let mine = |line: &[u8]| String::from_utf8_lossy(line).contains(&format!("/tbctl-{}.", rig.testbed));
+    let mine = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        line.contains(&format!("/tbctl-{}.", rig.testbed)) && line.contains("/watchdog")
+    };
     lines.filter(|(_, line)| mine(line)).map(|(pid, _)| pid.to_string_lossy().into_owned()).collect()
 }
 
