@@ -23,7 +23,8 @@ _tb_watch() {
 	_tb_r=$1 _tb_j=$2 _tb_umask=$3 _tb_m=- _tb_s= _tb_gone=
 	trap '' HUP INT PIPE
 	_tb_w= _tb_down=
-	trap '_tb_down=yes; [ -z "$_tb_w" ] || kill "$_tb_w"' TERM
+	# Another signal would be lost on a process that is only just being made.
+	trap '_tb_down=yes; [ -z "$_tb_w" ] || kill -9 "$_tb_w"' TERM
 	_tb_live=
 	for _tb_n in $_tb_units; do
 		! systemctl is-active -q -- "$_tb_n" 2>/dev/null || _tb_live="$_tb_live $_tb_n"
@@ -33,7 +34,7 @@ _tb_watch() {
 	exec >/dev/null 2>&1
 	sleep "$4" &
 	_tb_w=$!
-	[ -z "$_tb_down" ] || kill "$_tb_w"
+	[ -z "$_tb_down" ] || kill -9 "$_tb_w"
 	wait "$_tb_w"
 	# Once more, for it may have been told when it waited already.
 	wait "$_tb_w"
