@@ -184,7 +184,8 @@ _tb_journal() {
 		[ ! -d "$_tb_p" ] || _tb_x="$_tb_x ${_tb_p##*/}"
 	done
 	_tb_say J
-	[ ! -e "$_tb_j/journal" ] || cat "$_tb_j/journal" 2>&1
+	# What is there and cannot be read is no journal; what another run has just removed is none either.
+	[ ! -e "$_tb_j/journal" ] || cat "$_tb_j/journal" 2>/dev/null || [ ! -e "$_tb_j/journal" ] || echo unreadable
 	[ -z "$_tb_x" ] || printf '\n@places%s' "$_tb_x"
 	_tb_say .
 }
