@@ -61,6 +61,7 @@ async fn addresses(to: &Destination) -> Result<Vec<SocketAddr>, Unreached> {
 /// which the kernel holds back for 40 ms. That would be the longest step of a login.
 pub(super) struct Socket {
     stream: TcpStream,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux is told when to answer at once"))]
     prompt: u32,
 }
 
