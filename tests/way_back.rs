@@ -161,3 +161,29 @@ fn two_runs_do_not_meet_and_a_lock_can_be_seen_and_removed() {
     lab.on("two", "pkill -x sleep");
     lab.ok(&["destroy", "--yes", lab.inv()]);
 }
+
+#[test]
+fn a_journal_that_was_tampered_with_is_refused() {
+    let Some(lab) = Lab::up("tdamage", "testbed: TESTBED\nall:\n  hosts:\n    one: {}\n") else { return };
+    let play =
+        "- hosts: all\n  tasks:\n    - copy: {content: new, dest: /etc/motd}\n    - copy: {content: x, dest: /srv/x}\n";
+    let play = lab.file("play.yaml", play);
+    for (damage, sentence) in [
+        ("rm -rf k", "which is gone"),
+        (": >journal", "the journal is gone, but what it spoke of is still kept"),
+        ("rm journal", "the journal is gone, but what it spoke of is still kept"),
+        ("sed -i '$d' journal", "the journal was cut short: entry 2 is kept"),
+        ("truncate -s 100 journal", "the journal was cut short: entry 2 is kept"),
+        ("sed -i s/motd/mOtd/ journal", "line 2 of the journal does not fit its digest"),
+        ("sed -i '1s/.*/x/' journal", "line 1 of the journal"),
+    ] {
+        lab.on("one", "rm -rf /var/lib/tbctl; echo old >/etc/motd; rm -f /srv/x");
+        lab.apply(&play);
+        lab.on("one", &format!("cd /var/lib/tbctl/tdamage && {damage}"));
+        let out = lab.run(&["destroy", "--yes", lab.inv()]);
+        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!out.status.success() && text.contains(sentence), "{damage}: {text}");
+        assert_eq!(lab.on("one", "cat /etc/motd").trim(), "new", "{damage}: nothing was done");
+    }
+}
