@@ -6,6 +6,7 @@
 
 mod lab;
 
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -97,18 +98,44 @@ const HANDLED: &str = "\
       undo: rm -f /srv/read
 ";
 
+/// A run in the background; what it says can be read at its end.
+fn begin(lab: &Lab, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tbctl"));
+    command.args(args).env("HOME", lab.home.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn an_interrupted_destroy_tells_what_it_still_ended() {
+    let Some(lab) = Lab::up("tinterrupt", "testbed: TESTBED\nall:\n  hosts:\n    one: {}\n") else { return };
+    let tree = lab.tree("one");
+    let play = lab.file(
+        "play.yaml",
+        "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n    - {shell: 'true', undo: sleep 3}\n",
+    );
+    lab.apply(&play);
+    let mut child = begin(&lab, &["destroy", "--yes", lab.inv()]);
+    while lab.on("one", "pgrep -x sleep || :").trim().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let out = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(out.status.code(), Some(130), "{said}");
+    let (_, after) = said.split_once("interrupted: what runs now ends first").expect("the interruption is told");
+    assert!(after.contains("run a shell command: taken back"), "{said}");
+    assert!(after.contains("destroy: 1 taken back"), "{said}");
+    let rest = lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert!(rest.contains("destroy: 1 taken back"), "{rest}");
+    assert_same(&tree, &lab.tree("one"), "one");
+}
+
 #[test]
 fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
     let Some(lab) = Lab::up("towed", TWO) else { return };
     let tree = lab.tree("one");
     let play = lab.file("play.yaml", &HANDLED.replace("VERSION", "1").replace("WAIT", "sleep 600"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tbctl"))
-        .args(["apply", lab.inv(), &play])
-        .env("HOME", lab.home.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = begin(&lab, &["apply", lab.inv(), &play]);
     while lab.on("one", "pgrep -x sleep || :").trim().is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "the run has ended");
     }
@@ -135,13 +162,7 @@ fn two_runs_do_not_meet_and_a_lock_can_be_seen_and_removed() {
         "play.yaml",
         "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n    - command: sleep 600\n",
     );
-    let mut first = Command::new(env!("CARGO_BIN_EXE_tbctl"))
-        .args(["apply", lab.inv(), &play])
-        .env("HOME", lab.home.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut first = begin(&lab, &["apply", lab.inv(), &play]);
     while lab.on("two", "pgrep -x sleep || :").trim().is_empty() {
         assert!(first.try_wait().unwrap().is_none(), "the run has ended");
     }

@@ -51,13 +51,20 @@ impl Survey {
             queue.next(self.handles[index].as_ref());
             queues.push(queue);
         }
+        let mut stopping = false;
         while queues.iter().any(|queue| queue.under_way.is_some()) {
             let answer = tokio::select! {
                 answer = self.answers.recv() => answer,
                 Some(()) = interrupts.recv() => {
+                    if stopping {
+                        break;
+                    }
+                    // What a host has begun it ends, and says so; nothing new is asked of it.
+                    stopping = true;
                     telling.tell(What::Interrupted);
                     self.handles.iter().flatten().for_each(Handle::stop);
-                    break;
+                    queues.iter_mut().for_each(|queue| queue.orders.clear());
+                    continue;
                 }
             };
             let Some((index, answer)) = answer else { break };
