@@ -74,8 +74,9 @@ impl Wanted<'_> {
         let (resource, undo) = match via {
             Via::Whole => (Resource::path(path), Undo::Restore),
             Via::Attributes => {
-                let look = Look::Path { path: path.into(), follow: true };
                 let word = sh::quote(path);
+                // Others write to the file; its content is not what is looked at.
+                let look = Look::Script { text: format!("stat -Lc '%a %u:%g' -- {word}") };
                 let undo = format!(
                     "[ ! -e {word} ] || {{ chown {}:{} {word} && chmod {:05o} {word}; }}",
                     now.uid, now.gid, now.mode

@@ -197,7 +197,8 @@ impl File {
         }
         let path = sh::quote(&self.path);
         let mut text = format!(
-            "[ -e \"$_tb_k/modes\" ] || find {path} ! -type l -exec stat -c '00%a %u:%g %n|' {{}} + >\"$_tb_k/modes\""
+            "[ -e \"$_tb_k/modes\" ] || {{ find {path} ! -type l -exec stat -c '00%a %u:%g %n|' {{}} + >\"$_tb_k/all\" &&\n\
+             mv \"$_tb_k/all\" \"$_tb_k/modes\"; }}"
         );
         let mut each = |command: &str| text.push_str(&format!(" &&\nfind {path} ! -type l -exec {command} {{}} +"));
         let who = match (&self.owner, &self.group) {

@@ -178,7 +178,7 @@ impl GetUrl {
         let (insecure, unchecked) = if self.validate_certs { ("", "") } else { ("-k ", "--no-check-certificate ") };
         let seconds = self.timeout;
         let directory = place.path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let mut text = format!("_tb_u=$(mktemp {}) || exit\n", sh::quote(&format!("{directory}/.tb.XXXXXX")));
+        let mut text = format!("_tb_u=$(mktemp {}) || exit\n_tb_beside \"$_tb_u\"\n", sh::quote(&format!("{directory}/.tb.XXXXXX")));
         text.push_str(&format!(
             "if command -v curl >/dev/null; then\n\
              printf '%s\\n' {} | curl -sSfL {insecure}--connect-timeout {seconds} --speed-limit 1 --speed-time {seconds} -K - -o \"$_tb_u\"\n",

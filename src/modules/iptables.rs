@@ -374,11 +374,20 @@ esac",
         format!(
             "{program} -S {chain} | grep '^-A' >\"${{_tb_k:?}}/before\"
 {program} -D {} || exit
-{program} -S {chain} | grep '^-A' >\"$_tb_k/after\"
+{}",
+            self.words(),
+            self.place()
+        )
+    }
+
+    /// Notes the first line in which the chain before differs from the chain as it is.
+    fn place(&self) -> String {
+        let (program, chain) = (self.program(), sh::quote(&self.chain));
+        format!(
+            "{program} -S {chain} | grep '^-A' >\"$_tb_k/after\"
 _tb_i=1
 while IFS= read -r _tb_l <&3 && IFS= read -r _tb_x <&4 && [ \"$_tb_l\" = \"$_tb_x\" ]; do _tb_i=$((_tb_i + 1)); done 3<\"$_tb_k/before\" 4<\"$_tb_k/after\"
-echo $_tb_i >\"$_tb_k/place\"",
-            self.words()
+echo $_tb_i >\"$_tb_k/place\""
         )
     }
 
@@ -387,10 +396,14 @@ echo $_tb_i >\"$_tb_k/place\"",
         let words = sh::words(words.iter().map(String::as_str));
         let chain = sh::quote(&self.chain);
         format!(
-            "[ -e \"$_tb_k/place\" ] || exit 0
+            "[ -e \"$_tb_k/before\" ] || exit 0
 {program} -C {chain} {words} 2>/dev/null && exit 0
+if [ ! -s \"$_tb_k/place\" ]; then
+{}
+fi
 read -r _tb_i <\"$_tb_k/place\"
-{program} -I {chain} \"$_tb_i\" {words} 2>/dev/null || {program} -A {chain} {words}"
+{program} -I {chain} \"$_tb_i\" {words} 2>/dev/null || {program} -A {chain} {words}",
+            self.place()
         )
     }
 }

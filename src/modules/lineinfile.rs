@@ -170,14 +170,14 @@ impl LineInFile {
     }
 
     /// The part of the file that is this task's: named after what finds it, so that a line may change and stay the same thing.
-    fn resource(&self, own: &[&str]) -> Resource {
+    /// How it is cannot be seen in the file alone: the shell does not know these patterns.
+    fn resource(&self) -> Resource {
         let named = match (&self.regexp, &self.search_string) {
             (Some(text), _) => format!("regexp {text}"),
             (None, Some(text)) => format!("search {text}"),
             (None, None) => format!("line {}", self.line()),
         };
-        let path = sh::quote(&self.path);
-        let text = format!("printf '%s\\n' {} | grep -cxF -f - {path}", sh::words(own.iter().copied()));
+        let text = format!("_tb_line_state {}", sh::quote(&self.path));
         Resource::new(format!("line:{}:{}", &*self.path, part::digest(&named)), Look::Script { text })
     }
 
@@ -188,12 +188,10 @@ impl LineInFile {
         match self.decide(&lines)? {
             Verdict::Same => {}
             Verdict::Added(edit) | Verdict::Replaced(edit) => {
-                let own: Vec<&str> = edit.lines.iter().map(String::as_str).collect();
-                target.edit(&mut change, now, &edit, self.resource(&own), undo);
+                target.edit(&mut change, now, &edit, self.resource(), undo);
             }
             Verdict::Removed(numbers) => {
-                let own: Vec<&str> = numbers.iter().map(|at| lines[*at]).collect();
-                target.drop(&mut change, now, &numbers, self.resource(&own), undo);
+                target.drop(&mut change, now, &numbers, self.resource(), undo);
             }
         }
         target.attributes(&mut change, now);

@@ -220,7 +220,7 @@ userdel $_tb_x {name} 2>/dev/null || userdel -f $_tb_x {name}",
         let set = self.set_password().filter(|_| self.update_password == When::Always);
         if let Some(set) = set.filter(|_| self.password.as_ref().is_some_and(|hash| hash.expose() != now.hash())) {
             let line = sh::quote(&format!("^{}:", self.name));
-            let keep = format!("[ -e \"${{_tb_k:?}}/shadow\" ] || (umask 077 && grep {line} /etc/shadow >\"$_tb_k/shadow\") || exit\n");
+            let keep = format!("[ -s \"${{_tb_k:?}}/shadow\" ] || (umask 077 && grep {line} /etc/shadow >\"$_tb_k/shadow\") || exit\n");
             let undo = "[ -s \"$_tb_k/shadow\" ] || exit 0
 IFS=: read -r _tb_n _tb_x _tb_l <\"$_tb_k/shadow\"
 printf '%s:%s\\n' \"$_tb_n\" \"$_tb_x\" | chpasswd -e";

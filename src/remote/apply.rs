@@ -184,9 +184,15 @@ impl Host {
         text.push_str(&stream::script(stream, &kept, &rest, &names));
         known.locked |= stream.locks;
         let end = self.run_through(&link, &user, shell, &names, text, seen).await;
-        if seen.setup.is_some() || matches!(end, Ok(End::Never(_) | End::Refused(_))) {
-            // Nothing of it was written.
-            self.users.entry(user).or_default().book = before;
+        let known = self.users.entry(user).or_default();
+        match &end {
+            Ok(End::Whole) if seen.setup.is_none() => {}
+            Ok(End::Never(_)) => known.book = before,
+            // What of it was written into the journal is not known: it has to be read again.
+            _ => {
+                known.book = before;
+                known.journal = None;
+            }
         }
         end
     }

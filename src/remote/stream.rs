@@ -250,7 +250,7 @@ fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, n
         }
     }
     if kept.is_some() && !look.is_empty() {
-        text.push_str("_tb_state \"$_tb_look\" >\"$_tb_k/written\"\n");
+        text.push_str("_tb_after\n");
     }
     text.push_str("fi\n");
 }

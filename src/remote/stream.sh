@@ -21,6 +21,7 @@ _tb_begin() {
 	umask 077
 	trap : PIPE HUP
 	_tb_s= _tb_gone=
+	[ ! -s "$_tb_j/intent" ] || _tb_place
 	_tb_run "$1"
 	if mkdir "$_tb_r$2" 2>/dev/null; then
 		printf "%s %s\n" $$ "$(_tb_born $$)" >"$_tb_r/pid"
@@ -133,7 +134,8 @@ _tb_claimed() {
 }
 
 # $1: the head of a new journal, $2: the numbers of new entries, then the lines. Each entry gets its place right behind its
-# record, so that a place that is missing, or one that no record speaks of, shows that something was taken away.
+# record, so that a place that is missing, or one that no record speaks of, shows that something was taken away. The numbers
+# are kept until the places are there, since a crash in between takes nothing away.
 _tb_intend() {
 	[ -z "$_tb_s" ] || return 0
 	if ! { [ -d "$_tb_j/k" ] || _tb_settle; } 2>/dev/null; then
@@ -145,11 +147,21 @@ _tb_intend() {
 	shift 2
 	[ -s "$_tb_j/journal" ] || set -- "$_tb_l" "$@"
 	[ $# -gt 0 ] || return 0
-	if ! { printf '%s\n' "$@" >>"$_tb_j/journal" && sync "$_tb_j/journal" && { [ -z "$_tb_n" ] || (cd "$_tb_j/k" && mkdir -p $_tb_n); }; } 2>/dev/null; then
+	if ! { printf '%s' "$_tb_n" >"$_tb_j/intent" && printf '%s\n' "$@" >>"$_tb_j/journal" &&
+		sync "$_tb_j/intent" "$_tb_j/journal" && { [ -z "$_tb_n" ] || (cd "$_tb_j/k" && mkdir -p $_tb_n); } &&
+		true >"$_tb_j/intent"; } 2>/dev/null; then
 		_tb_s=setup
 		_tb_tell X "cannot write the journal $_tb_j/journal"
 	fi
 }
+
+# Makes the places that a crash left out.
+_tb_place() {
+	for _tb_n in $(cat "$_tb_j/intent"); do
+		! grep -q "\"seq\":$_tb_n," "$_tb_j/journal" || mkdir -p "$_tb_j/k/$_tb_n"
+	done
+	true >"$_tb_j/intent"
+} 2>/dev/null
 
 # Makes the journal's directory, and notes which directories above it were not there.
 _tb_settle() {
@@ -193,6 +205,8 @@ _tb_state() (
 _tb_remember() {
 	_tb_k=$_tb_j/k/$1 _tb_look=$2
 	if [ -e "$_tb_k/ready" ]; then
+		_tb_sweep
+		[ ! -e "$_tb_k/undoing" ] || rm -f "$_tb_k/undoing"
 		[ ! -e "$_tb_k/look" ] || _tb_look=$(cat "$_tb_k/look")
 		# What is there from now on is not known until the step has ended.
 		[ ! -e "$_tb_k/written" ] || true >"$_tb_k/written"
@@ -211,8 +225,15 @@ _tb_remember() {
 }
 
 _tb_before() {
-	printf '%s' "$_tb_look" >"$_tb_k/look" && _tb_state "$_tb_look" >"$_tb_k/prior"
+	_tb_x=$(_tb_state "$_tb_look")
+	printf '%s' "$_tb_look" >"$_tb_k/look" && printf '%s\n' "$_tb_x" >"$_tb_k/prior"
 }
+
+# Notes the state that a step has left. Half of it would read as another state.
+_tb_after() {
+	_tb_x=$(_tb_state "$_tb_look")
+	printf '%s\n' "$_tb_x" >"$_tb_k/now" && mv -f "$_tb_k/now" "$_tb_k/written"
+} 2>/dev/null
 
 # Keeps a path in the entry's directory. $1: plain, follow, deep (with everything below it); $2: the path.
 _tb_keep() (
@@ -305,6 +326,7 @@ _tb_put() {
 	[ ! -d "$_tb_p" ] || _tb_sorry "$_tb_p is a directory"
 	[ -z "$6" ] || [ ! -e "$_tb_p" ] || _tb_backup "$_tb_p" "$6" || _tb_sorry "cannot make a backup of $_tb_p"
 	_tb_t=$_tb_d.${_tb_r##*/}
+	_tb_beside "$_tb_t"
 	_tb_x=$( ({ true; } >"$_tb_t") 2>&1) || _tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
 	trap 'rm -f -- "$_tb_t"' EXIT
 	# The attributes come while the file is empty, so that the content is never open to others.
@@ -359,9 +381,8 @@ _tb_born() {
 # After a lost connection. $1: the stream's name, $2: its claim. What the lost stream said is said again, once it has ended;
 # if it has not begun, it never will.
 _tb_resume() {
-	umask 077
 	_tb_run "$1"
-	if mkdir "$_tb_r$2" 2>/dev/null; then
+	if (umask 077 && mkdir "$_tb_r$2") 2>/dev/null; then
 		_tb_say N
 		return
 	fi
@@ -424,7 +445,8 @@ _tb_undo() {
 	fi
 	_tb_look=$2
 	[ ! -s "$_tb_k/look" ] || _tb_look=$(cat "$_tb_k/look")
-	if [ -n "$_tb_look" ]; then
+	# What is halfway back is neither as before nor as it was written, or it only looks so: once more.
+	if [ -n "$_tb_look" ] && [ ! -e "$_tb_k/undoing" ]; then
 		_tb_x=$(_tb_state "$_tb_look")
 		# The look does not see what is below a directory.
 		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ]; then
@@ -435,6 +457,7 @@ _tb_undo() {
 			return
 		fi
 	fi
+	true >"$_tb_k/undoing"
 	if _tb_retrace "$3" "$4"; then
 		# A crash may have taken what was noted of the state before, but not what was kept.
 		if [ -n "$_tb_look" ] && [ -s "$_tb_k/prior" ] && [ "$(_tb_state "$_tb_look")" != "$(cat "$_tb_k/prior")" ]; then
@@ -468,6 +491,7 @@ _tb_last() {
 # Takes an entry out of the journal, and the backups that were made for it; its directory goes at the end, after the journal
 # was synced.
 _tb_drop() {
+	_tb_sweep
 	[ ! -s "$_tb_k/backups" ] || while IFS= read -r _tb_l; do rm -f -- "$_tb_l"; done <"$_tb_k/backups"
 	printf '%s\n' "$3" >>"$_tb_j/journal"
 	_tb_gone="$_tb_gone $1"
@@ -493,6 +517,7 @@ _tb_restore() {
 		[ ! -e "$_tb_k/tree" ] || tar -C "$_tb_p" --xattrs --acls --numeric-owner -xpf "$_tb_k/tree" 2>/dev/null ||
 			tar -C "$_tb_p" -xpf "$_tb_k/tree"
 	elif [ -e "$_tb_k/keep" ] || [ -h "$_tb_k/keep" ]; then
+		_tb_beside "$_tb_t"
 		cp -a -- "$_tb_k/keep" "$_tb_t" || exit
 		[ -h "$_tb_t" ] || sync "$_tb_t"
 		if ! _tb_x=$(mv -f -- "$_tb_t" "$_tb_p" 2>&1); then

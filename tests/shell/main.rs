@@ -4,6 +4,7 @@
 
 mod apply;
 mod confirm;
+mod crash;
 mod lock;
 mod places;
 mod probe;

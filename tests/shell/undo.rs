@@ -28,7 +28,7 @@ use crate::rig::user;
 use crate::rig::write;
 
 /// Everything below a directory: type, mode, owner, content.
-fn tree(root: &Path) -> BTreeMap<String, String> {
+pub fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_path_buf()];
     while let Some(path) = open.pop() {
@@ -106,7 +106,7 @@ fn parts(steps: &[Step]) -> Vec<Part> {
 }
 
 /// What another operator finds in the journal.
-async fn journal(rig: &mut Rig) -> Journal {
+pub async fn journal(rig: &mut Rig) -> Journal {
     rig.again();
     let answers = rig.order(Order::Probe(vec![(None, Look::Passwd { name: "root".into() })])).await;
     let find = |answer: Answer| match answer {
@@ -116,13 +116,13 @@ async fn journal(rig: &mut Rig) -> Journal {
     answers.into_iter().find_map(find).unwrap().unwrap()
 }
 
-async fn undo(rig: &mut Rig, mut entries: Vec<Entry>, force: bool) -> Vec<String> {
+pub async fn undo(rig: &mut Rig, mut entries: Vec<Entry>, force: bool) -> Vec<String> {
     entries.reverse();
     short(&rig.order(Order::Undo { user: None, entries, force }).await)
 }
 
 /// The directory of the journal must be gone as well.
-async fn forget(rig: &mut Rig) {
+pub async fn forget(rig: &mut Rig) {
     rig.order(Order::Forget { user: None }).await;
     let left = Path::new("/var/lib/tbctl").join(&rig.testbed);
     assert!(!left.exists(), "{left:?}");

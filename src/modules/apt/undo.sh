@@ -1,20 +1,18 @@
 cd "$_tb_k" && [ -e first ] || exit 0
+_tb_whole
+# The transaction did not end: what it had done so far is what differs.
+[ ! -e open ] || _tb_settled || exit
 _tb_now '[^nc][^ ]*' >now || exit
 touch added gone
-if [ -e open ]; then
-	# The transaction did not end: what it had done so far is what differs.
-	comm -13 before now >>added
-	comm -23 before now >>gone
-fi
 _tb_r=0
-sort -u gone | comm -23 - now >back
+comm -23 gone now >back
 if [ -s back ]; then
 	echo "installing again: $(tr '\n' ' ' <back)"
 	_tb_apt --no-install-recommends install $(cat back) || exit
 	comm -12 back auto >marks
 	[ ! -s marks ] || apt-mark auto $(cat marks) >/dev/null
 fi
-sort -u added | comm -12 - now >ours
+comm -12 added now >ours
 if [ -s ours ]; then
 	echo "removing: $(tr '\n' ' ' <ours)"
 	sed 's/:.*//' ours | sort -u >short
