@@ -102,11 +102,22 @@ pub struct Diagnostic {
     /// Further places that explain the fault.
     pub notes: Vec<(Span, String)>,
     pub help: Option<String>,
+    pub lacking: Option<Box<Lacking>>,
+}
+
+/// What is not there, where that is the fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lacking {
+    /// A name of the language: it may be in a text that was not read.
+    Name(String),
+    /// A text: nobody knows what it would have brought.
+    Text,
 }
 
 impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Diagnostic {
-        Diagnostic { severity: Severity::Error, message: message.into(), span: None, notes: Vec::new(), help: None }
+        let message = message.into();
+        Diagnostic { severity: Severity::Error, message, span: None, notes: Vec::new(), help: None, lacking: None }
     }
 
     pub fn warning(message: impl Into<String>) -> Diagnostic {
@@ -132,6 +143,12 @@ impl Diagnostic {
         self
     }
 
+    #[must_use]
+    pub fn lacks(mut self, what: Lacking) -> Diagnostic {
+        self.lacking = Some(Box::new(what));
+        self
+    }
+
     /// Adds «did you mean …?» when one of the candidates is close to the word.
     #[must_use]
     pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Diagnostic {
@@ -140,6 +157,13 @@ impl Diagnostic {
             Some(near) if self.help.is_none() => self.help(format!("did you mean `{near}`?")),
             _ => self,
         }
+    }
+
+    /// Whether it reads the same.
+    fn says(&self, other: &Diagnostic) -> bool {
+        let Diagnostic { severity, message, span, notes, help, lacking: _ } = self;
+        (severity, message, span, help) == (&other.severity, &other.message, &other.span, &other.help)
+            && *notes == other.notes
     }
 
     /// The message with file:line:column, the line and a caret; coloured only if asked.
@@ -188,9 +212,11 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Once, also when it is found in two ways.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.list.contains(&diagnostic) {
-            self.list.push(diagnostic);
+        match self.list.iter_mut().find(|known| known.says(&diagnostic)) {
+            Some(known) => known.lacking = known.lacking.take().or(diagnostic.lacking),
+            None => self.list.push(diagnostic),
         }
     }
 
@@ -198,6 +224,21 @@ impl Diagnostics {
         for diagnostic in other.list {
             self.push(diagnostic);
         }
+    }
+
+    /// Puts them file by file as they were found first, and from top to bottom in each. What has no place comes first.
+    pub fn in_reading_order(&mut self) {
+        let mut sources: Vec<Arc<Source>> = Vec::new();
+        for span in self.list.iter().filter_map(|fault| fault.span.as_ref()) {
+            if !sources.contains(&span.source) {
+                sources.push(span.source.clone());
+            }
+        }
+        let place = |fault: &Diagnostic| {
+            let span = fault.span.as_ref()?;
+            Some((sources.iter().position(|source| *source == span.source), span.start))
+        };
+        self.list.sort_by_cached_key(place);
     }
 
     pub fn has_errors(&self) -> bool {

@@ -72,6 +72,84 @@ fn check(desk: &Desk, words: &str, code: i32, stdout: &str, stderr: &str) {
     }
 }
 
+/// The faults of a call: each with its place.
+fn faults(desk: &Desk, words: &str) -> Vec<String> {
+    let output = desk.run(words);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()), "{words}\n{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    let places = lines.iter().enumerate().filter(|(_, line)| line.starts_with("error: "));
+    let one = |(at, line): (usize, &&str)| {
+        let place = lines[at + 1..].iter().find_map(|line| line.trim_start().strip_prefix("--> "));
+        format!("{} {}", place.unwrap(), &line["error: ".len()..])
+    };
+    places.map(one).collect()
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let play = "\
+- hosts: wbe
+  tasks:
+    - copy: {content: '{{ nope }}', dest: /x, ownr: root}
+- hosts: all
+  vars: {port: 1}
+  taks: []
+  tasks:
+    - name: one
+      commnd: ls
+      register: seen
+    - copy: {content: '{{ seen.stdout }}', dest: /x}
+    - copy: {src: gone, dest: /y}
+      notify: nobody
+    - file: {path: /x, state: dir, mod: 1}
+      whn: true
+    - lineinfile: {path: /x, line: '{{ port'}
+    - debug: {msg: '{{ prt }}'}
+    - name: b1
+      command: ls
+      needs: b2
+    - name: b2
+      command: ls
+  handlers:
+    - name: restart
+      service: {nam: x}
+";
+    let role = "- hosts: all\n  roles: [gone]\n  tasks:\n    - command: {cmd: '{{ of_the_role }}', chdr: /}\n      notify: of the role\n";
+    let odd = "all:\n  hosts: {a: {ansible_port: abc}, b: }\n  children: {web: {hosts: {a: }}}\n";
+    let broken = "all:\n  hosts: {a: {x: 1, b: }\n";
+    let desk = Desk::new(&[("play.yml", play), ("role.yml", role), ("odd.yml", odd), ("broken.yml", broken)]);
+    let of_play = [
+        "3:47 unknown argument `ownr`",
+        "6:3 unknown keyword `taks` on a play",
+        "9:7 `commnd` is neither a kind of task nor a keyword",
+        "12:19 the file `gone` does not exist",
+        "13:15 no handler is called `nobody`",
+        "14:31 `dir` is not a value this takes",
+        "14:36 unknown argument `mod`",
+        "15:7 unknown keyword `whn` on a task",
+        "16:40 syntax error in the template: unexpected end of input, expected end of variable block",
+        "17:24 'prt' is undefined",
+        "20:14 these tasks wait for each other: b1 → b2",
+        "25:17 unknown argument `nam`",
+    ];
+    let of_play: Vec<String> = of_play.iter().map(|line| format!("play.yml:{line}")).collect();
+    for command in ["check", "plan", "apply", "graph"] {
+        let found = faults(&desk, &format!("{command} odd.yml play.yml"));
+        let (ports, mut rest): (Vec<String>, Vec<String>) = found.into_iter().partition(|line| line.starts_with("odd"));
+        assert_eq!(ports, ["odd.yml:2:29 a port is a number from 1 to 65535, found `abc`"]);
+        assert_eq!(rest.remove(0), "play.yml:1:10 no host or group matches `wbe`");
+        assert_eq!(rest, of_play, "{command}");
+    }
+    // Without the inventory nothing can be said of hosts and of what is undefined, but all the rest.
+    let mut few = vec!["broken.yml:2:10 the bracket `{` is never closed".to_string()];
+    few.extend(of_play.into_iter().filter(|line| !line.contains("undefined")));
+    assert_eq!(faults(&desk, "check broken.yml play.yml"), few);
+    // What a role would have brought is not known: it may be all that seems to be missing.
+    let gone = "role.yml:2:11 the role `gone` does not exist".to_string();
+    assert_eq!(faults(&desk, "check odd.yml role.yml")[..2], [gone, "role.yml:4:43 unknown argument `chdr`".into()]);
+}
+
 #[test]
 fn what_is_written_wrong_ends_with_1() {
     let desk = Desk::new(&[

@@ -8,7 +8,6 @@ use crate::cli::console::Console;
 use crate::cli::console::Done;
 use crate::cli::load;
 use crate::cli::load::Playbooks;
-use crate::graph::build;
 use crate::graph::text;
 
 /// Show the graph the playbooks compile to
@@ -45,8 +44,8 @@ Examples:
   tbctl graph hosts.yml site.yml -l web1 --tags network";
 
 pub(super) fn run(console: &Console, args: &Args) -> Done {
-    let loaded = load::load(console, &args.sources, None, Playbooks::Needed)?;
-    let graph = build::build(&loaded.project, &loaded.templates, &args.tags.choice())?;
+    let (_, graph, faults) = load::build(console, &args.sources, None, Playbooks::Needed, &args.tags.choice())?;
+    load::settle(console, faults)?;
     let text = match args.format {
         Form::Text => text::text(&graph),
         Form::Dot => text::dot(&graph),

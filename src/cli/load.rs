@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use regex::Regex;
 use sha2::Digest as _;
@@ -14,8 +15,15 @@ use crate::cli::args::Sources;
 use crate::cli::console::Console;
 use crate::cli::console::Stop;
 use crate::cli::links;
+use crate::cli::reach;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::engine::precheck;
+use crate::engine::ready::Users;
+use crate::engine::scope::Store;
+use crate::graph::Graph;
+use crate::graph::build;
+use crate::graph::build::Choice;
 use crate::lang::config;
 use crate::lang::config::Config;
 use crate::lang::files::Files;
@@ -51,16 +59,60 @@ pub(super) fn load(
     connection: Option<&Connection>,
     playbooks: Playbooks,
 ) -> Result<Loaded, Stop> {
-    let (files, templates) = (Files::new(), Templates::new());
-    let read = read(&files, &templates, sources, connection, playbooks);
-    hide_passwords(&files, console);
-    let (project, playbooks, warnings) = read?;
-    console.faults(&warnings);
-    console.faults(&project.warnings);
-    let loaded = Loaded { project, files, templates, playbooks };
+    let (loaded, faults) = partly(console, sources, connection, playbooks)?;
+    faults.check(())?;
     // What is wrong with them is said by every command.
     links::read(&loaded)?;
     Ok(loaded)
+}
+
+/// The same, and the graph. What is wrong is said together, whether it was found in reading, in building or in trying what
+/// every task would be given. What only a run can try is among the faults that come back, unsettled.
+pub(super) fn build(
+    console: &Console,
+    sources: &Sources,
+    connection: Option<&Connection>,
+    playbooks: Playbooks,
+    choice: &Choice,
+) -> Result<(Loaded, Graph, Diagnostics), Stop> {
+    let (mut loaded, mut faults) = partly(console, sources, connection, playbooks)?;
+    let wrong = faults.has_errors();
+    if !loaded.project.gaps.inventory {
+        faults.extend(links::read(&loaded).err().unwrap_or_default());
+        let project = Arc::new(loaded.project);
+        faults.extend(reach::faults(&project, &loaded.templates, &console.redactor));
+        loaded.project = Arc::unwrap_or_clone(project);
+    }
+    let (graph, found) = build::built(&loaded.project, &loaded.templates, choice);
+    faults.extend(found);
+    match wrong {
+        true => Err(precheck::faults(&store(loaded, graph), &Users::default(), faults).into()),
+        false => Ok((loaded, graph, faults)),
+    }
+}
+
+/// What was read, for an engine that only looks at it.
+pub(super) fn store(loaded: Loaded, graph: Graph) -> Store {
+    let Loaded { project, files, templates, .. } = loaded;
+    Store::new(Arc::new(project), Arc::new(graph), Arc::new(templates), Arc::new(files), true)
+}
+
+/// Reads what can be read, and says what is wrong with the rest.
+fn partly(
+    console: &Console,
+    sources: &Sources,
+    connection: Option<&Connection>,
+    playbooks: Playbooks,
+) -> Result<(Loaded, Diagnostics), Stop> {
+    let (files, templates) = (Files::new(), Templates::new());
+    let read = read(&files, &templates, sources, connection, playbooks);
+    hide_passwords(&files, console);
+    let (project, faults, playbooks, warnings) = read?;
+    console.faults(&warnings);
+    if !faults.has_errors() {
+        console.faults(&project.warnings);
+    }
+    Ok((Loaded { project, files, templates, playbooks }, faults))
 }
 
 fn read(
@@ -69,7 +121,7 @@ fn read(
     sources: &Sources,
     connection: Option<&Connection>,
     playbooks: Playbooks,
-) -> Result<(Project, usize, Diagnostics), Stop> {
+) -> Result<(Project, Diagnostics, usize, Diagnostics), Stop> {
     let mut warnings = Diagnostics::default();
     let mut config = configuration(files, &mut warnings)?;
     if let Some(connection) = connection {
@@ -90,8 +142,8 @@ fn read(
         kinds: &names,
         config,
     };
-    let project = project::load(&request, files, templates)?;
-    Ok((project, request.playbooks.len(), warnings))
+    let (project, faults) = project::read(&request, files, templates);
+    Ok((project, faults, request.playbooks.len(), warnings))
 }
 
 /// `ansible.cfg`, from the first of its places. One in a directory that everybody may write to is passed over.

@@ -88,23 +88,13 @@ pub(super) fn store(testbed: &str) -> PathBuf {
 /// The ways to all hosts of the inventory, `localhost` included.
 pub(super) fn ways(console: &Console, project: &Arc<Project>, templates: &Templates) -> Result<Ways, Stop> {
     let lab = lab::access(&project.inventory.testbed)?.unwrap_or_default();
-    let beside = project.plays.first().map(|play| play.beside.clone()).unwrap_or_default();
-    let mut faults = Diagnostics::default();
-    let (mut ways, mut used) = (Ways::default(), false);
-    let names = project.inventory.hosts.keys().map(String::as_str);
-    let implicit = ["localhost", "127.0.0.1", "::1"].into_iter();
-    for name in names.chain(implicit.filter(|name| !project.inventory.hosts.contains_key(*name))) {
-        let vars = HostVars { project: project.clone(), beside: beside.clone(), host: name.to_string() };
-        let mut host = Host { name, scope: Arc::new(vars.clone()), vars, templates, faults: &mut faults };
-        let target = host.target(&console.redactor);
-        let become_password = host.secret("ansible_become_password", &console.redactor);
-        let access = lab.iter().find(|(known, _)| known == name).map(|(_, access)| access);
-        used |= access.is_some();
-        let target = match access {
-            Some(access) => in_lab(target, access),
-            None => target,
-        };
-        ways.insert(name.to_string(), Way { target, become_password });
+    let (mut ways, faults) = written(project, templates, &console.redactor);
+    let mut used = false;
+    for (name, access) in &lab {
+        if let Some(way) = ways.get_mut(name) {
+            used = true;
+            way.target = in_lab(way.target.clone(), access);
+        }
     }
     load::settle(console, faults)?;
     if used {
@@ -112,6 +102,27 @@ pub(super) fn ways(console: &Console, project: &Arc<Project>, templates: &Templa
         console.note(&format!("the lab of `{testbed}` is up: its hosts are reached there"));
     }
     Ok(ways)
+}
+
+/// What is wrong with what the inventory and the plays say of the ways to hosts.
+pub(super) fn faults(project: &Arc<Project>, templates: &Templates, redactor: &Redactor) -> Diagnostics {
+    written(project, templates, redactor).1
+}
+
+/// The ways as they are written.
+fn written(project: &Arc<Project>, templates: &Templates, redactor: &Redactor) -> (Ways, Diagnostics) {
+    let beside = project.plays.first().map(|play| play.beside.clone()).unwrap_or_default();
+    let (mut ways, mut faults) = (Ways::default(), Diagnostics::default());
+    let names = project.inventory.hosts.keys().map(String::as_str);
+    let implicit = ["localhost", "127.0.0.1", "::1"].into_iter();
+    for name in names.chain(implicit.filter(|name| !project.inventory.hosts.contains_key(*name))) {
+        let vars = HostVars { project: project.clone(), beside: beside.clone(), host: name.to_string() };
+        let mut host = Host { name, scope: Arc::new(vars.clone()), vars, templates, faults: &mut faults };
+        let target = host.target(redactor);
+        let become_password = host.secret("ansible_become_password", redactor);
+        ways.insert(name.to_string(), Way { target, become_password });
+    }
+    (ways, faults)
 }
 
 /// The same host in the lab: reached directly, by the lab's key, and known already.
@@ -274,7 +285,8 @@ impl Host<'_> {
     fn of_plays(&mut self, keyword: &str) -> Option<String> {
         let project = self.vars.project.clone();
         let mut found: Option<(Option<String>, Span)> = None;
-        for play in project.plays.iter().filter(|play| play.hosts.iter().any(|host| host == self.name)) {
+        let plays = project.plays.iter().enumerate().filter(|(number, _)| !project.gaps.plays.contains(number));
+        for (_, play) in plays.filter(|(_, play)| play.hosts.iter().any(|host| host == self.name)) {
             let node = of(&play.inherited, keyword);
             let span = node.map_or(&play.span, |node| &node.span).clone();
             let value = match node.map(|node| self.templates.render(node, &self.scope)) {

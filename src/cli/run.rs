@@ -49,7 +49,6 @@ use crate::event::Mode;
 use crate::event::Run;
 use crate::event::What;
 use crate::graph::Graph;
-use crate::graph::build;
 use crate::lang::config::Config;
 use crate::lang::files::Files;
 use crate::lang::project::Project;
@@ -169,10 +168,10 @@ impl<'a> Job<'a> {
         if connection.forks.is_some() {
             console.note("note: `--forks` means nothing here: all hosts are worked on at once");
         }
-        let Loaded { project, files, templates, .. } =
-            load::load(console, &options.sources, Some(connection), Playbooks::Needed)?;
+        let (sources, choice) = (&options.sources, options.tags.choice());
+        let (loaded, graph, faults) = load::build(console, sources, Some(connection), Playbooks::Needed, &choice)?;
+        let Loaded { project, files, templates, .. } = loaded;
         let digests = load::digests(&project, &files);
-        let (graph, faults) = build::built(&project, &templates, &options.tags.choice());
         let project = Arc::new(project);
         let ways = reach::ways(console, &project, &templates)?;
         let gone = met::gone(&project.inventory.testbed, &project)?;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::change::Seen;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::diag::Lacking;
+use crate::diag::Span;
 use crate::engine::confirm;
 use crate::engine::includes;
 use crate::engine::lockout;
@@ -30,6 +32,11 @@ use crate::modules::Nature;
 ///
 /// `before`: what is known to be wrong already; all is said at once.
 pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Diagnostics> {
+    faults(store, users, before).check(())
+}
+
+/// The same, and warnings with them.
+pub fn faults(store: &Store, users: &Users, before: Diagnostics) -> Diagnostics {
     // As in a plan: looking makes no keys.
     let mut store = store.clone();
     store.plan = true;
@@ -37,46 +44,53 @@ pub fn check(store: &Store, users: &Users, before: Diagnostics) -> Result<(), Di
     let store = Arc::new(store);
     let mut faults = before;
     let mut watch = Watch::default();
-    for (id, node) in store.graph.nodes.iter().enumerate() {
-        let (task, kind) = match &node.work {
-            Work::Task { task, kind } => (task, kind),
-            Work::Include(include) if includes::is_late(include) && is_reached(&store, id as NodeId) => {
-                if let Some(fault) = includes::fault(&scope(&store, id as NodeId), include) {
-                    faults.push(*fault);
-                }
-                continue;
-            }
-            Work::Include(_) | Work::Facts { .. } => continue,
-        };
-        for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {
-            faults.extend(store.templates.check(node));
-        }
-        let conditions = [&task.changed_when, &task.failed_when, &task.until];
-        for node in conditions.into_iter().flatten().flatten().chain(&task.inherited.when) {
-            faults.extend(store.templates.check_expression(node));
-        }
-        if kind.name == "meta" {
-            continue;
-        }
-        if let Err(fault) = unknown_argument(task, kind) {
-            faults.push(fault);
-            continue;
-        }
-        if let Some(fault) = no_host(&store, task) {
-            faults.push(fault);
-        }
-        let scope = scope(&store, id as NodeId);
-        match ready::prepare(&scope, task, kind, users) {
-            Ready::Fault(fault) if is_reached(&store, id as NodeId) => faults.push(fault.at(&task.span)),
-            Ready::Go { items, .. } => {
-                let door = users.doors.get(node.host).copied().unwrap_or_else(|| door(&scope, task));
-                let found = items.iter().filter_map(|item| known(task, kind, item, door, &mut watch));
-                found.for_each(|fault| faults.push(fault.at(&task.action.kind.span)));
-            }
-            Ready::Fault(_) | Ready::Skipped(_) | Ready::Waits { .. } => {}
-        }
+    for id in 0..store.graph.nodes.len() {
+        let mut found = of_node(&store, id as NodeId, users, &mut watch);
+        store.project.gaps.sift(&mut found, Some(store.graph.nodes[id].play));
+        faults.extend(found);
     }
-    faults.check(())
+    faults.in_reading_order();
+    faults
+}
+
+fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> Diagnostics {
+    let mut faults = Diagnostics::default();
+    let node = store.graph.node(id);
+    let (task, kind) = match &node.work {
+        Work::Task { task, kind } => (task, kind),
+        Work::Include(include) if includes::is_late(include) && is_reached(store, id) => {
+            if let Some(fault) = includes::fault(&scope(store, id), include) {
+                faults.push(*fault);
+            }
+            return faults;
+        }
+        Work::Include(_) | Work::Facts { .. } => return faults,
+    };
+    for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {
+        faults.extend(store.templates.check(node));
+    }
+    let conditions = [&task.changed_when, &task.failed_when, &task.until];
+    for node in conditions.into_iter().flatten().flatten().chain(&task.inherited.when) {
+        faults.extend(store.templates.check_expression(node));
+    }
+    if kind.name == "meta" {
+        return faults;
+    }
+    faults.extend(arguments(task, kind));
+    if let Some(fault) = no_host(store, task) {
+        faults.push(fault);
+    }
+    let scope = scope(store, id);
+    match ready::prepare(&scope, task, kind, users) {
+        Ready::Fault(fault) if is_reached(store, id) => faults.push(fault.at(&task.span)),
+        Ready::Go { items, .. } => {
+            let door = users.doors.get(node.host).copied().unwrap_or_else(|| door(&scope, task));
+            let found = items.iter().filter_map(|item| known(task, kind, item, door, watch));
+            found.for_each(|fault| faults.push(fault.at(&task.action.kind.span)));
+        }
+        Ready::Fault(_) | Ready::Skipped(_) | Ready::Waits { .. } => {}
+    }
+    faults
 }
 
 /// What is seen of a task whose arguments are known: it locks tbctl out, or its host could not take it back.
@@ -118,6 +132,7 @@ fn no_host(store: &Store, task: &Task) -> Option<Diagnostic> {
     let name = node.scalar()?;
     let here = matches!(name.as_str(), "127.0.0.1" | "::1") || store.graph.host(&name).is_some();
     let fault = Diagnostic::error(format!("there is no host `{name}` to delegate to")).at(&node.span);
+    let fault = fault.lacks(Lacking::Name(name.clone()));
     (!here).then(|| fault.suggest(&name, store.graph.hosts.iter().map(String::as_str)))
 }
 
@@ -133,10 +148,25 @@ fn scope(store: &Arc<Store>, id: NodeId) -> Scope {
     }
 }
 
-/// Names of arguments are known even where their values are not.
-fn unknown_argument(task: &Task, kind: &Kind) -> Result<(), Diagnostic> {
-    match (kind.decode)(&task.action.args) {
-        Err(fault) if fault.message.starts_with("unknown argument") => Err(fault.at(&task.action.kind.span)),
-        _ => Ok(()),
+/// Each argument on its own, so that one that is wrong does not hide another. What comes of a template is not known yet, but
+/// its name is.
+fn arguments(task: &Task, kind: &Kind) -> Diagnostics {
+    let mut faults = Diagnostics::default();
+    let args = &task.action.args;
+    if (kind.decode)(args).is_ok() {
+        return faults;
     }
+    for (key, node) in args.as_map().unwrap_or_default() {
+        let alone = Node::map(&args.span, vec![(key.clone(), node.clone())]);
+        let Err(fault) = (kind.decode)(&alone) else { continue };
+        let within = |span: &Span| {
+            span.source == key.span.source
+                && [&key.span, &node.span].iter().any(|own| own.start <= span.start && span.end <= own.end)
+        };
+        let unknown = fault.message.starts_with("unknown argument");
+        if unknown || (!node.is_live() && fault.span.as_ref().is_some_and(within)) {
+            faults.push(fault.at(&key.span));
+        }
+    }
+    faults
 }

@@ -8,6 +8,7 @@ use petgraph::graphmap::DiGraphMap;
 
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::diag::Lacking;
 use crate::event::NodeId;
 use crate::graph::Edge;
 use crate::graph::Frame;
@@ -85,6 +86,7 @@ pub fn built(project: &Project, templates: &Templates, choice: &Choice) -> (Grap
     needs_edges(&mut graph, 0, &mut faults);
     data_edges(&mut graph, templates);
     cycles(&graph, &mut faults);
+    project.gaps.sift(&mut faults, None);
     (graph, faults)
 }
 
@@ -340,7 +342,8 @@ pub(super) fn notify_edges(graph: &mut Graph, from: usize, faults: &mut Diagnost
                 let found = answering(&graph.handlers[node.play], &text);
                 if found.is_empty() {
                     let names: Vec<String> = graph.handlers[node.play].iter().map(|task| task.title()).collect();
-                    let fault = Diagnostic::error(format!("no handler is called `{text}`")).at(&single.span);
+                    let fault = Diagnostic::error(format!("no handler is called `{text}`"));
+                    let fault = fault.at(&single.span).lacks(Lacking::Name(text.clone()));
                     faults.push(fault.suggest(&text, names.iter().map(String::as_str)));
                 }
                 let target = graph.chains[node.host].iter().copied().find(|&other| {
@@ -379,7 +382,8 @@ pub(super) fn needs_edges(graph: &mut Graph, from: usize, faults: &mut Diagnosti
                 .collect();
             if matching.is_empty() {
                 let names: Vec<String> = graph.nodes.iter().filter_map(|node| Some(node.task()?.title())).collect();
-                let fault = Diagnostic::error(format!("no task is called `{name}`")).at(&need.span);
+                let fault = Diagnostic::error(format!("no task is called `{name}`"));
+                let fault = fault.at(&need.span).lacks(Lacking::Name(name.clone()));
                 faults.push(fault.suggest(&name, names.iter().map(String::as_str)));
             }
             edges.extend(matching.into_iter().filter(|&from| from != id).map(|from| Edge {

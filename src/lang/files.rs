@@ -17,6 +17,7 @@ use sha2::Digest as _;
 
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::diag::Lacking;
 use crate::diag::Source;
 use crate::diag::Span;
 use crate::diag::nearest;
@@ -51,7 +52,7 @@ impl Files {
             let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
             let end = valid.len();
             let message = format!("`{name}` is not UTF-8 text");
-            Diagnostic::error(message).at(&Span::new(&Source::new(name.clone(), valid), end, end))
+            Diagnostic::error(message).at(&Span::new(&Source::new(name.clone(), valid), end, end)).lacks(Lacking::Text)
         })?;
         let source = Source::new(name, text);
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path, source.clone());
@@ -121,12 +122,12 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         io::ErrorKind::FileTooLarge => format!("it is larger than {} MiB", MAX_TEXT >> 20),
         _ => error.to_string(),
     };
-    Diagnostic::error(format!("cannot read `{name}`: {why}"))
+    Diagnostic::error(format!("cannot read `{name}`: {why}")).lacks(Lacking::Text)
 }
 
 /// «`kind` is not there», with the places searched or a name beside it that looks alike.
 pub fn missing(kind: &str, name: &str, tried: &[PathBuf]) -> Diagnostic {
-    let fault = Diagnostic::error(format!("the {kind} `{name}` does not exist"));
+    let fault = Diagnostic::error(format!("the {kind} `{name}` does not exist")).lacks(Lacking::Text);
     for path in tried {
         let (Some(directory), Some(wanted)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             continue;

@@ -12,6 +12,7 @@ pub(crate) mod extra;
 pub mod files;
 pub(crate) mod filters;
 pub mod fixed;
+pub mod gaps;
 pub mod hostname;
 pub mod include;
 pub mod inherit;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::diag::Severity;
-use crate::diag::Source;
 use crate::diag::Span;
 use crate::lang::beside;
 use crate::lang::config::Config;
@@ -18,6 +17,7 @@ use crate::lang::connection;
 use crate::lang::extra;
 use crate::lang::files::Files;
 use crate::lang::fixed::Fixed;
+use crate::lang::gaps::Gaps;
 use crate::lang::inventory::Beside;
 use crate::lang::inventory::Inventory;
 use crate::lang::lookup::Fault;
@@ -57,10 +57,18 @@ pub struct Project {
     pub config: Config,
     /// What is worth a word but no fault.
     pub warnings: Diagnostics,
+    /// What could not be read. A project that has any is good for finding more faults, and for nothing else.
+    pub gaps: Gaps,
 }
 
-/// Reads everything. All faults come together; warnings stay in [`Project::warnings`].
+/// Reads everything, or says all that is wrong; warnings stay in [`Project::warnings`].
 pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Result<Project, Diagnostics> {
+    let (project, faults) = read(request, files, templates);
+    faults.check(project)
+}
+
+/// Reads what can be read. If anything is wrong, the warnings are among the faults, behind the errors.
+pub fn read(request: &Request<'_>, files: &Files, templates: &Templates) -> (Project, Diagnostics) {
     let mut faults = Diagnostics::default();
     let sources = match request.inventories.is_empty() {
         true => &request.config.inventory,
@@ -68,7 +76,8 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
     };
     let inventory = sources::read(files, sources, &mut faults);
     // Without its inventory nothing can be said of hosts.
-    let no_hosts = faults.has_errors() && inventory.hosts.is_empty();
+    let wrong_inventory = faults.has_errors();
+    let no_hosts = wrong_inventory && inventory.hosts.is_empty();
     let extra_vars = extra::read(files, &request.extra_vars, &mut faults);
     let around = Around {
         kinds: request.kinds.iter().map(|kind| (*kind).to_string()).collect(),
@@ -80,43 +89,29 @@ pub fn load(request: &Request<'_>, files: &Files, templates: &Templates) -> Resu
     for path in &request.playbooks {
         plays.extend(playbook_read::read(path, &around, &mut reader));
     }
-    let limit = request.limit.as_ref().filter(|_| !no_hosts).map(|text| limit(text, &inventory, files, &mut faults));
+    let limit = request.limit.as_ref().filter(|_| !no_hosts);
+    let limit = limit.and_then(|text| limit_hosts(text, &inventory, files, &mut faults));
     let mut found: Vec<(PathBuf, Arc<Beside>)> = Vec::new();
-    for play in &mut plays {
+    let mut stand_ins = HashSet::new();
+    for (number, play) in plays.iter_mut().enumerate() {
         play.beside = beside(&play.directory, &inventory, files, &mut found, &mut faults);
-        if !no_hosts {
-            choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
+        let known = !no_hosts && choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
+        if !known {
+            stand_ins.insert(number);
+            play.hosts = vec![inventory.localhost.name.clone()];
         }
     }
-    in_reading_order(&mut faults);
-    let (errors, warnings) = faults.list.into_iter().partition(|fault| fault.severity == Severity::Error);
-    let (errors, warnings) = (Diagnostics { list: errors }, Diagnostics { list: warnings });
-    match errors.list.is_empty() {
-        true => {
-            let (limit, config) = (request.limit.clone(), request.config.clone());
-            Ok(Project { inventory, plays, extra_vars, limit, config, warnings })
-        }
-        false => {
-            let mut all = errors;
-            all.extend(warnings);
-            Err(all)
-        }
+    faults.in_reading_order();
+    let mut gaps = Gaps::of(&faults);
+    (gaps.inventory, gaps.plays) = (wrong_inventory, stand_ins);
+    let (mut errors, warnings): (Vec<_>, Vec<_>) =
+        faults.list.into_iter().partition(|fault| fault.severity == Severity::Error);
+    if !errors.is_empty() {
+        errors.extend(warnings.iter().cloned());
     }
-}
-
-/// File by file as they were read, and from top to bottom in each.
-fn in_reading_order(faults: &mut Diagnostics) {
-    let mut sources: Vec<Arc<Source>> = Vec::new();
-    for span in faults.list.iter().filter_map(|fault| fault.span.as_ref()) {
-        if !sources.contains(&span.source) {
-            sources.push(span.source.clone());
-        }
-    }
-    let place = |fault: &Diagnostic| {
-        let span = fault.span.as_ref()?;
-        Some((sources.iter().position(|source| *source == span.source), span.start))
-    };
-    faults.list.sort_by_cached_key(|fault| place(fault));
+    let (limit, config) = (request.limit.clone(), request.config.clone());
+    let warnings = Diagnostics { list: warnings };
+    (Project { inventory, plays, extra_vars, limit, config, warnings, gaps }, Diagnostics { list: errors })
 }
 
 /// Directories of roles, in order: asked for, configured, Ansible's defaults.
@@ -131,8 +126,8 @@ fn roles_path(request: &Request<'_>) -> Vec<PathBuf> {
     paths
 }
 
-/// The hosts of `--limit`: patterns, and `@file` with one pattern a line.
-fn limit(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnostics) -> HashSet<String> {
+/// The hosts of `--limit`: patterns, and `@file` with one pattern a line. `None` if it is wrong.
+fn limit_hosts(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnostics) -> Option<HashSet<String>> {
     let span = Span::synthetic("--limit", text);
     let mut parts = Vec::new();
     for part in pattern::split(text, &span) {
@@ -154,8 +149,9 @@ fn limit(text: &str, inventory: &Inventory, files: &Files, faults: &mut Diagnost
             Diagnostic::error("the limit leaves no host").at(&span).help("`tbctl inventory` lists hosts and groups"),
         );
     }
+    let right = !found.has_errors();
     faults.extend(found);
-    hosts
+    right.then_some(hosts)
 }
 
 /// group_vars and host_vars beside a playbook, read once a directory. What lies beside the inventory too is read there.
@@ -179,7 +175,7 @@ fn beside(
     read
 }
 
-/// Finds a play's hosts from its pattern, in its order, cut by the limit.
+/// Finds a play's hosts from its pattern, in its order, cut by the limit. Whether they are known.
 fn choose_hosts(
     play: &mut Play,
     inventory: &Inventory,
@@ -187,22 +183,27 @@ fn choose_hosts(
     limit: Option<&HashSet<String>>,
     templates: &Templates,
     faults: &mut Diagnostics,
-) {
+) -> bool {
     let fixed = Fixed::default().with(&play.vars).with(extra_vars).path("playbook_dir", &play.directory);
     let mut parts = Vec::new();
     for node in &play.pattern {
         match fixed.render(node, templates) {
             Ok(Some(node)) => parts.extend(pattern::parts(&node)),
-            Ok(None) => {
+            Ok(None) | Err(Fault::Unknown(_)) => {
                 let fault = Diagnostic::error("the hosts of a play must be known before the run").at(&node.span);
                 faults.push(fault.help("use variables of the play or of `-e` only, or `groups` in a task's loop"));
-                return;
+                return false;
             }
-            Err(Fault::Error(fault)) => return faults.push(fault.at(&node.span)),
-            Err(Fault::Unknown(_)) => return,
+            Err(Fault::Error(fault)) => {
+                faults.push(fault.at(&node.span));
+                return false;
+            }
         }
     }
-    play.all_hosts = pattern::hosts(&parts, inventory, faults);
+    let mut found = Diagnostics::default();
+    play.all_hosts = pattern::hosts(&parts, inventory, &mut found);
+    let known = !found.has_errors();
+    faults.extend(found);
     match play.order {
         Order::Inventory => {}
         Order::ReverseInventory => play.all_hosts.reverse(),
@@ -214,4 +215,5 @@ fn choose_hosts(
     }
     let within = |host: &&String| limit.is_none_or(|limit| limit.contains(*host));
     play.hosts = play.all_hosts.iter().filter(within).cloned().collect();
+    known
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
+use crate::diag::Lacking;
 use crate::diag::Span;
 use crate::lang::files::Files;
 use crate::lang::fixed::Fixed;
@@ -118,13 +119,13 @@ impl<'a> Reader<'a> {
                 Some(text) if !text.is_empty() => Name::Known(Key { span: node.span, name: text }),
                 _ => {
                     let message = format!("expected a name, found {}", node.kind());
-                    self.faults.push(Diagnostic::error(message).at(&node.span));
+                    self.faults.push(Diagnostic::error(message).at(&node.span).lacks(Lacking::Text));
                     Name::Wrong
                 }
             },
             Ok(None) => Name::Later,
             Err(Fault::Error(fault)) => {
-                self.faults.push(fault.at(&node.span));
+                self.faults.push(fault.at(&node.span).lacks(Lacking::Text));
                 Name::Wrong
             }
             Err(Fault::Unknown(_)) => Name::Later,

@@ -13,6 +13,7 @@ use minijinja::value::Value;
 use minijinja::value::ValueKind;
 
 use crate::diag::Diagnostic;
+use crate::diag::Lacking;
 use crate::lang::filters::time::Moment;
 use crate::lang::lookup::Lookup;
 use crate::lang::lookup::Pending;
@@ -72,7 +73,7 @@ impl Absent {
             Near::Scope(scope) => scope.names(),
             Near::Keys(value) => value.key_names(),
         };
-        self.fault.clone().suggest(word, names.iter().map(String::as_str))
+        self.fault.clone().suggest(word, names.iter().map(String::as_str)).lacks(Lacking::Name(word.clone()))
     }
 }
 
