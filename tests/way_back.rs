@@ -68,7 +68,7 @@ fn what_left_the_playbook_and_the_inventory_is_named_and_taken_back() {
     let status = lab.ok(&["status", lab.inv()]);
     assert!(status.contains("two: testbed tprune, 3 resources"), "{status}");
     let pruned = lab.ok(&["apply", "--prune", lab.inv(), &play]);
-    assert!(pruned.contains("giving back what left the inventory: two"), "{pruned}");
+    assert!(pruned.contains("giving back: two"), "{pruned}");
     assert_same(&two, &lab.tree("two"), "two");
     assert!(!lab.ok(&["plan", lab.inv(), &play]).contains("two is not"));
 
@@ -128,6 +128,56 @@ fn an_interrupted_destroy_tells_what_it_still_ended() {
     let rest = lab.ok(&["destroy", "--yes", lab.inv()]);
     assert!(rest.contains("destroy: 1 taken back"), "{rest}");
     assert_same(&tree, &lab.tree("one"), "one");
+}
+
+#[test]
+fn an_interrupted_prune_tells_what_it_still_ended() {
+    let Some(lab) = Lab::up("tprune", "testbed: TESTBED\nall:\n  hosts:\n    one: {}\n") else { return };
+    let tree = lab.tree("one");
+    let text = "- hosts: all\n  tasks:\n    - copy: {content: y, dest: /srv/y}\n";
+    let fewer = lab.file("fewer.yaml", text);
+    let more = "    - copy: {content: x, dest: /srv/x}\n    - {shell: 'true', undo: sleep 3}\n";
+    let play = lab.file("play.yaml", &format!("{text}{more}"));
+    lab.apply(&play);
+    let mut child = begin(&lab, &["apply", "--prune", lab.inv(), &fewer]);
+    while lab.on("one", "pgrep -x sleep || :").trim().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let out = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(out.status.code(), Some(130), "{said}");
+    let (_, after) = said.split_once("interrupted: what runs now ends first").expect("the interruption is told");
+    assert!(after.contains("run a shell command: taken back"), "{said}");
+    assert!(!after.contains("/srv/x"), "{said}");
+    let rest = lab.ok(&["apply", "--prune", lab.inv(), &fewer]);
+    assert!(rest.contains("file:/srv/x: taken back"), "{rest}");
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert_same(&tree, &lab.tree("one"), "one");
+}
+
+#[test]
+fn what_is_delegated_stays_and_a_host_without_a_play_is_given_back() {
+    let Some(lab) = Lab::up("tidle", TWO) else { return };
+    let tree = lab.tree("two");
+    let one = "- hosts: one\n  tasks:\n    - copy: {content: x, dest: /srv/x}\n";
+    let fewer = lab.file("fewer.yaml", one);
+    let delegated = "    - copy: {content: y, dest: /srv/y}\n      delegate_to: two\n";
+    let more = lab
+        .file("more.yaml", &format!("{one}{delegated}- hosts: two\n  tasks: [copy: {{content: x, dest: /srv/x}}]\n"));
+    lab.apply(&more);
+    let pruned = lab.ok(&["apply", "--prune", lab.inv(), &more]);
+    assert!(!pruned.contains("taken back"), "{pruned}");
+    assert_eq!(lab.on("two", "ls /srv").split_whitespace().collect::<Vec<_>>(), ["x", "y"]);
+    let planned = lab.ok(&["plan", lab.inv(), &fewer]);
+    assert!(planned.contains("left: two is in no play any more"), "{planned}");
+    let limited = lab.ok(&["apply", "--prune", "-l", "one", lab.inv(), &fewer]);
+    assert!(!limited.contains("two"), "{limited}");
+    let pruned = lab.ok(&["apply", "--prune", lab.inv(), &fewer]);
+    assert!(pruned.contains("two: file:/srv/y: taken back"), "{pruned}");
+    assert_same(&tree, &lab.tree("two"), "two");
+    let planned = lab.ok(&["plan", lab.inv(), &fewer]);
+    assert!(!planned.contains("two"), "{planned}");
 }
 
 #[test]

@@ -93,6 +93,11 @@ pub(super) fn forget(testbed: &str, names: &[String]) -> anyhow::Result<()> {
     }
 }
 
+/// Hosts that were applied to.
+pub(super) fn names(testbed: &str) -> anyhow::Result<Vec<String>> {
+    Ok(read(testbed)?.into_keys().collect())
+}
+
 /// Hosts that were applied to and are not in the inventory any more.
 pub(super) fn gone(testbed: &str, project: &Project) -> anyhow::Result<Ways> {
     let lab = lab::access(testbed)?.unwrap_or_default();

@@ -91,9 +91,9 @@ pub(super) fn run(console: &Console, pause: &Pause, options: &Options, mode: Mod
     job.end(&run, mode, left)
 }
 
-/// Gives hosts back that have left the inventory, as far as they can be reached.
+/// Gives hosts back that have left the inventory or all plays, as far as they can be reached.
 async fn part_with(console: &Console, testbed: &str, workers: Vec<Worker>, names: &[String]) -> Done {
-    console.note(&format!("giving back what left the inventory: {}", names.join(", ")));
+    console.note(&format!("giving back: {}", names.join(", ")));
     let survey = survey::survey(workers, survey::nothing()).await;
     let mut kept = Vec::new();
     let see = &mut |event: &Event, _: &Run| match &event.what {
@@ -148,12 +148,25 @@ pub(super) struct Job<'a> {
     password: Option<Secret<String>>,
     /// Hosts that have left the inventory, and the ways to them.
     gone: Ways,
+    /// Hosts that were applied to, and that no play uses any more.
+    idle: Vec<String>,
     /// What is known to be wrong before values are.
     faults: Diagnostics,
     /// Of what was read, for records of measurements.
     digests: Digests,
     /// When it began, as measurements are named after it: for a plan that is kept, when that was made.
     pub(super) begun: String,
+}
+
+/// Of some hosts those without any task, also by delegation as far as that is known.
+fn idle(graph: &Graph, met: &[String]) -> Vec<String> {
+    let delegates = || graph.nodes.iter().filter_map(|node| node.task()?.inherited.delegate_to.as_ref());
+    if delegates().any(|to| to.is_live()) {
+        return Vec::new();
+    }
+    let without = graph.hosts.iter().zip(&graph.chains).filter(|(name, chain)| chain.is_empty() && met.contains(name));
+    let used = |name: &String| delegates().any(|to| to.scalar().as_ref() == Some(name));
+    without.map(|(name, _)| name.clone()).filter(|name| !used(name)).collect()
 }
 
 impl<'a> Job<'a> {
@@ -175,6 +188,10 @@ impl<'a> Job<'a> {
         let project = Arc::new(project);
         let ways = reach::ways(console, &project, &templates)?;
         let gone = met::gone(&project.inventory.testbed, &project)?;
+        let idle = match project.limit {
+            None => idle(&graph, &met::names(&project.inventory.testbed)?),
+            Some(_) => Vec::new(),
+        };
         let settings = reach::settings(console, &project.config, connection)?;
         let ask = asking(Person::new(pause, &console.redactor));
         let password = password(&project.config, &*ask)?;
@@ -191,6 +208,7 @@ impl<'a> Job<'a> {
             ask,
             password,
             gone,
+            idle,
             faults,
             digests,
             begun: now(),
@@ -284,16 +302,20 @@ impl<'a> Job<'a> {
 
     /// What is to be done behind a run: hosts that have left are given back, or named. The code to exit with.
     pub(super) fn end(&self, run: &Run, mode: Mode, left: Leaving) -> Done {
-        let leavers: Vec<String> = self.gone.keys().cloned().collect();
+        let gone: Vec<String> = self.gone.keys().cloned().collect();
+        let leavers = [gone.as_slice(), &self.idle].concat();
         if left == Leaving::Undone && code(run) == 0 && !leavers.is_empty() {
-            let workers = self.crew(&self.rules(mode, left)).workers(&leavers, &self.gone)?;
+            let crew = self.crew(&self.rules(mode, left));
+            let mut workers = crew.workers(&gone, &self.gone)?;
+            workers.extend(crew.workers(&self.idle, &self.ways)?);
             return wait(part_with(self.console, self.testbed(), workers, &leavers))?;
         }
         if left != Leaving::Stays {
+            let why = |name| {
+                if self.gone.contains_key(name) { "is not in the inventory any more" } else { "is in no play any more" }
+            };
             for name in &leavers {
-                self.console.note(&format!(
-                    "left: {name} is not in the inventory any more; `apply --prune` or `destroy` gives it back"
-                ));
+                self.console.note(&format!("left: {name} {}; `apply --prune` or `destroy` gives it back", why(name)));
             }
         }
         Ok(code(run))

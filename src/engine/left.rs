@@ -47,9 +47,8 @@ impl Schedule {
         Writer { task: self.graph.place(node).task, key: key(task, action, label) }
     }
 
-    /// Notes that the run wants what this action manages.
-    pub(super) fn want(&mut self, node: NodeId, task: &Task, action: &Action, label: &str) {
-        let host = self.graph.node(node).host;
+    /// Notes that the run wants what this action manages on the host where it is done.
+    pub(super) fn want(&mut self, host: HostId, task: &Task, action: &Action, label: &str) {
         let wanted = &mut self.hosts[host].wanted;
         wanted.keys.insert(key(task, action, label));
         wanted.paths.extend(action.probe.looks.iter().filter_map(|(_, look)| match look {
@@ -61,9 +60,13 @@ impl Schedule {
     /// What of a user's journal left the playbook, the last touched first.
     pub fn left(&self, host: HostId, user: &As, journal: &Journal) -> Vec<Left> {
         let wanted = &self.hosts[host].wanted;
-        let tasks = self.graph.chains[host].iter().filter(|node| self.graph.node(**node).task().is_some());
+        // What is delegated may have come here from any host.
+        let here = |id: &NodeId| {
+            let node = self.graph.node(*id);
+            node.task().is_some_and(|task| node.host == host || task.inherited.delegate_to.is_some())
+        };
         let (mut all, mut unseen) = (HashSet::new(), HashSet::new());
-        for &node in tasks {
+        for node in (0..self.graph.nodes.len() as NodeId).filter(here) {
             let title = self.graph.place(node).task;
             if !self.nodes[node as usize].settled {
                 unseen.insert(title.clone());

@@ -108,13 +108,19 @@ async fn undo(
     telling: &mut Telling<'_>,
 ) -> bool {
     handle.send(Order::Undo { user: user.clone(), entries: entries.clone(), force: false });
+    let mut stopping = false;
     loop {
         let answer = tokio::select! {
             answer = answers.recv() => answer,
             Some(()) = interrupts.recv() => {
+                if stopping {
+                    return false;
+                }
+                // What the host has begun it ends, and says so.
+                stopping = true;
                 telling.tell(What::Interrupted);
                 handle.stop();
-                return false;
+                continue;
             }
         };
         match answer {
@@ -123,10 +129,10 @@ async fn undo(
                     telling.tell(destroy::told(name, entry, &how));
                 }
             }
-            Some((at, Answer::Finished)) if at == host => return true,
+            Some((at, Answer::Finished)) if at == host => return !stopping,
             Some((at, Answer::Lost { why, .. })) if at == host => {
                 telling.tell(What::HostLost { host: name.to_string(), why: why.message, help: why.help });
-                return true;
+                return !stopping;
             }
             Some(_) => {}
             None => return false,

@@ -395,7 +395,7 @@ impl Schedule {
             State::Go(action) => action,
         };
         if let Some(task) = task {
-            self.want(node, task, &action, &item.label);
+            self.want(runs, task, &action, &item.label);
         }
         let seen = match self.seen(runs, &action) {
             Some(Ok(seen)) => seen,

@@ -345,7 +345,7 @@ impl Schedule {
             label: item.label,
             value: item.value,
         };
-        self.want(node, task, &sent.action, &sent.label);
+        self.want(host, task, &sent.action, &sent.label);
         if reports {
             self.assume_report(node, task, &sent, ahead);
         }
