@@ -108,3 +108,28 @@ fn whatever_comes_between_the_host_converges_and_goes_back() {
         }
     }
 }
+
+#[test]
+fn packages_that_a_reboot_left_halfway_are_settled() {
+    let Some(lab) = Lab::up("tapt", INVENTORY) else { return };
+    let play = lab.file("play.yaml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - apt: {name: [nginx, jq]}\n");
+    let packages = "dpkg-query -W -f='${Package} ${Version} ${Status}\n'; apt-mark showauto";
+    // Once through, so that lists of packages and what else is fetched once are there.
+    lab.apply(&play);
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    let (tree, first) = (lab.tree("k1"), lab.on("k1", packages));
+    for words in ["--unpack", "--configure"] {
+        let mut child = begin(&lab, &play);
+        let runs = format!("pgrep -fx '/usr/bin/dpkg .*{words}.*' || :");
+        while lab.on("k1", &runs).trim().is_empty() {
+            assert!(child.try_wait().unwrap().is_none(), "the run has ended without {words}");
+        }
+        disturb(&lab, &mut child, Disturbance::Reboot);
+        converge(&lab, &play, words);
+        assert_eq!(lab.apply(&play)["k1"].changed, 0, "{words}");
+        assert!(!lab.on("k1", packages).contains("half"), "{words}");
+        lab.ok(&["destroy", "--yes", lab.inv()]);
+        assert_eq!(lab.on("k1", packages), first, "{words}");
+        assert_same(&tree, &lab.tree("k1"), words);
+    }
+}
