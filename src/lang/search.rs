@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::lang::files::tidy;
+
 /// The surroundings of a task, nearest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Search {
@@ -34,6 +36,10 @@ impl Search {
                 }
             }
         }
+        // The layout `playbooks/` beside `templates/` and `files/`.
+        if matches!(kind, "templates" | "files") {
+            paths.push(tidy(&self.playbook.join("..").join(kind).join(name)));
+        }
         paths
     }
 
@@ -52,5 +58,31 @@ impl Search {
             }
         }
         unique
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_first() {
+        let search =
+            Search { here: "roles/r/tasks".into(), roles: vec!["roles/r".into()], playbook: "playbooks".into() };
+        let names = |kind: &str| -> Vec<String> {
+            search.candidates(kind, "x").iter().map(|path| path.display().to_string()).collect()
+        };
+        let all = [
+            "roles/r/templates/x",
+            "roles/r/x",
+            "roles/r/tasks/templates/x",
+            "roles/r/tasks/x",
+            "playbooks/templates/x",
+            "playbooks/x",
+            "templates/x",
+        ];
+        assert_eq!(names("templates"), all);
+        assert_eq!(names("vars").last().unwrap(), "playbooks/x");
+        assert_eq!(search.candidates("files", "/x"), [PathBuf::from("/x")]);
     }
 }

@@ -21,8 +21,8 @@ use crate::report::tables;
 use crate::report::verdict;
 use crate::report::words::count;
 
-const TEMPLATE: &str = include_str!("page.html");
-const CSS: &str = include_str!("page.css");
+const TEMPLATE: &str = include_str!("../../templates/report.html");
+const CSS: &str = include_str!("../../templates/report.css");
 
 #[derive(Debug)]
 pub(super) struct Page {
