@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use crate::change::Look;
 use crate::change::Seen;
 use crate::change::Step;
@@ -48,9 +50,9 @@ const MOST_PARTS: usize = 200;
 #[derive(Default)]
 pub(super) struct Ahead {
     /// Questions without an answer.
-    missing: Vec<Question>,
+    missing: IndexSet<Question>,
     /// Questions of everything that has not ended: asked again after a change.
-    all: Vec<Question>,
+    all: IndexSet<Question>,
     parts: Vec<Part>,
     sent: HashMap<u64, Sent>,
     /// Found right since the last part with steps; the next part's guard confirms them.
@@ -255,12 +257,10 @@ impl Schedule {
     /// Notes a question; whether its answer is there.
     fn ask_one(&mut self, host: HostId, question: Question, ahead: &mut Ahead) -> bool {
         let known = self.hosts[host].answers.contains_key(&question);
-        if !known && !ahead.missing.contains(&question) {
-            ahead.missing.push(question.clone());
+        if !known {
+            ahead.missing.insert(question.clone());
         }
-        if !ahead.all.contains(&question) {
-            ahead.all.push(question);
-        }
+        ahead.all.insert(question);
         known
     }
 
@@ -469,7 +469,7 @@ impl Schedule {
             return;
         }
         if !ahead.steps && !ahead.missing.is_empty() {
-            let asked = ahead.missing;
+            let asked: Vec<Question> = ahead.missing.into_iter().collect();
             self.commands.push(Command::Send(host, Order::Probe(asked.clone())));
             self.hosts[host].busy = Some(Busy::Probing { asked });
             return;
@@ -487,22 +487,16 @@ impl Schedule {
             ahead.sent.insert(id, Sent { node, item: None, confirms });
         }
         let (user, changes) = (ahead.user.unwrap_or_default(), ahead.changes);
-        let (rest, ask_at_end) = (ahead.all.clone(), ahead.more && changes);
-        let stream = Stream { user, parts: ahead.parts, rest, ask_at_end, locks: changes };
+        let rest: Vec<Question> = ahead.all.into_iter().collect();
+        self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: rest.clone(), changes });
+        let stream = Stream { user, parts: ahead.parts, rest, ask_at_end: ahead.more && changes, locks: changes };
         self.commands.push(Command::Send(host, Order::Apply(stream)));
-        self.hosts[host].busy = Some(Busy::Applying { parts: ahead.sent, rest: ahead.all, changes: ahead.changes });
     }
 }
 
 /// Each pair once: what several tasks look at is looked at once.
 fn unique(pairs: Vec<(Look, String)>) -> Vec<(Look, String)> {
-    let mut found: Vec<(Look, String)> = Vec::new();
-    for pair in pairs {
-        if !found.contains(&pair) {
-            found.push(pair);
-        }
-    }
-    found
+    pairs.into_iter().collect::<IndexSet<_>>().into_iter().collect()
 }
 
 /// The answers that must still hold. Text files are left out: their digest is asked beside them.
