@@ -13,6 +13,7 @@ use tbctl::remote::order::Answer;
 
 use crate::rig::Needs;
 use crate::rig::Rig;
+use crate::rig::SHELLS;
 use crate::rig::part;
 use crate::undo::forget;
 use crate::undo::journal;
@@ -195,7 +196,11 @@ enum When {
 
 /// Tries every start of a program, or some of them that are far apart, which is what there is time for.
 async fn everywhere(shell: &'static str, when: When) {
-    let stride = if std::env::var_os("TBCTL_EVERYWHERE").is_some() { 1 } else { 13 };
+    let stride = match shell {
+        _ if std::env::var_os("TBCTL_EVERYWHERE").is_some() => 1,
+        "dash" => 29,
+        _ => 83,
+    };
     let mut whole = rig(shell).await;
     let first = relative(&whole);
     assert!(apply(&mut whole, &BOTH).await > TASKS.len());
@@ -248,15 +253,21 @@ fn but_backups(rig: &Rig) -> Vec<String> {
 
 #[tokio::test]
 async fn a_host_that_goes_down_anywhere_is_taken_back() {
-    everywhere("dash", When::Apply).await;
+    for shell in SHELLS {
+        everywhere(shell, When::Apply).await;
+    }
 }
 
 #[tokio::test]
 async fn a_host_that_goes_down_anywhere_converges() {
-    everywhere("dash", When::Again).await;
+    for shell in SHELLS {
+        everywhere(shell, When::Again).await;
+    }
 }
 
 #[tokio::test]
 async fn a_host_that_goes_down_on_the_way_back_is_taken_back() {
-    everywhere("dash", When::Back).await;
+    for shell in SHELLS {
+        everywhere(shell, When::Back).await;
+    }
 }

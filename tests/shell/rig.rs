@@ -249,6 +249,8 @@ fn operator(
 
 fn program(bin: &Path, name: &str, text: &str) {
     let path = bin.join(name);
+    // A link leads to the real program, which must stay as it is.
+    let _ = fs::remove_file(&path);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
