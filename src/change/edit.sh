@@ -90,7 +90,10 @@ _tb_line_state() {
 
 # The way back of a line: what was written becomes what was there, and what was taken out comes back.
 _tb_line_back() {
-	[ -f "$1" ] || return 0
+	if [ ! -f "$1" ]; then
+		rm -f "$_tb_k/at" "$_tb_k/mine" "$_tb_k/gone" "$_tb_k/done" "$_tb_k/open"
+		return
+	fi
 	if [ -s "$_tb_k/at" ]; then
 		read -r _tb_a <"$_tb_k/at"
 		_tb_c=

@@ -2,6 +2,7 @@
 //! never probing.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ use crate::remote::order::Confirm;
 
 /// Largest content that travels inside a script, in bytes.
 const INLINE: usize = 64 * 1024;
+
+/// Directories of the controller may be nested so deep.
+const DEEPEST: usize = 40;
 
 /// What is known of a node now.
 pub enum Ready {
@@ -334,12 +338,16 @@ fn read(scope: &Scope, path: &Path, span: &Span) -> Result<serde_json::Value, Di
     let fault = |error: std::io::Error| Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(span);
     if path.is_dir() {
         let mut tree = Vec::new();
-        for inner in files::walk(path) {
-            let below = inner.strip_prefix(path).unwrap_or(&inner).display().to_string();
+        for inner in inside(path, 0).map_err(fault)? {
+            let below = inner.strip_prefix(path).ok().and_then(Path::to_str);
+            let below = below.ok_or_else(|| fault(std::io::Error::other("a name in it is not UTF-8 text")))?;
             let own = if inner.is_dir() { serde_json::Value::Null } else { read(scope, &inner, span)? };
             tree.push(serde_json::json!([below, own]));
         }
         return Ok(serde_json::json!({"path": path, "sha256": "", "mode": mode(path), "tree": tree}));
+    }
+    if !path.metadata().map_err(fault)?.is_file() {
+        return Err(fault(std::io::Error::other("it is no regular file")));
     }
     let bytes = std::fs::read(path).map_err(fault)?;
     let sha256 = hex(&sha2::Sha256::digest(&bytes));
@@ -347,6 +355,23 @@ fn read(scope: &Scope, path: &Path, span: &Span) -> Result<serde_json::Value, Di
     let small = bytes.len() <= INLINE && !bytes.contains(&0);
     let text = small.then(|| String::from_utf8(bytes).ok()).flatten();
     Ok(serde_json::json!({"path": path, "sha256": sha256, "mode": mode(path), "text": text}))
+}
+
+/// Everything in a directory, sorted; each directory comes before what is in it.
+fn inside(directory: &Path, depth: usize) -> std::io::Result<Vec<PathBuf>> {
+    if depth > DEEPEST {
+        return Err(std::io::Error::other("its directories are nested too deep, or links lead around in a circle"));
+    }
+    let mut paths =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let more = if path.is_dir() { inside(&path, depth + 1)? } else { Vec::new() };
+        found.push(path);
+        found.extend(more);
+    }
+    Ok(found)
 }
 
 fn mode(path: &Path) -> u32 {

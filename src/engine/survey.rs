@@ -63,7 +63,14 @@ pub fn nothing() -> Look {
     Look::Script { text: ":".into() }
 }
 
-/// Connects to every host and reads its journals: of whoever logs in, and that of root, by sudo. Both are asked a question.
+/// Who else keeps a journal of the testbed, as far as can be seen; and for whom it is not root, whether root may.
+const KEEPERS: &str = r#"while IFS=: read -r _tb_n _tb_x _tb_x _tb_x _tb_x _tb_p _tb_x; do
+	[ ! -e "$_tb_p/.local/state/tbctl/${_tb_j##*/}/journal" ] || echo "keeper $_tb_n"
+done </etc/passwd
+[ -O / ] || [ ! -d /var/lib/tbctl ] || echo rooted"#;
+
+/// Connects to every host and reads its journals: of whoever logs in, that of root, by sudo, and those of whom root finds.
+/// All are asked a question.
 pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
     let (sender, mut answers) = mpsc::unbounded_channel();
     let mut hosts: Vec<Memory> =
@@ -71,34 +78,57 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
     let mut handles = Vec::new();
     for (index, worker) in workers.into_iter().enumerate() {
         let handle = host::spawn(index, worker, sender.clone());
-        handle.send(Order::Probe(vec![(None, look.clone()), (Some("root".to_string()), look.clone())]));
+        let keepers = Look::Script { text: KEEPERS.into() };
+        let users = [None, Some("root".to_string())];
+        let ask = |look: &Look| users.clone().map(|user| (user, look.clone()));
+        handle.send(Order::Probe([ask(&look), ask(&keepers)].concat()));
         handles.push(Some(handle));
     }
     let mut open = hosts.len();
+    let mut others: Vec<Vec<As>> = vec![Vec::new(); open];
     while open > 0 {
         let Some((index, answer)) = answers.recv().await else { break };
+        let host = &mut hosts[index];
         match answer {
             // Whoever logs in as root has one journal under two names.
             Answer::Journal { user, journal: Ok(journal) }
-                if !hosts[index].journals.values().any(|known| *known == journal) =>
+                if !host.journals.values().any(|known| *known == journal) =>
             {
-                hosts[index].journals.insert(user, journal);
+                host.journals.insert(user, journal);
             }
             Answer::Journal { journal: Err(damage), .. } => {
-                hosts[index].lost = Some(format!("its journal cannot be trusted: {}", damage.0));
+                host.lost = Some(format!("its journal cannot be trusted: {}", damage.0));
                 let help = "look at /var/lib/tbctl there (or ~/.local/state/tbctl); nothing was changed";
-                hosts[index].help = Some(help.into());
+                host.help = Some(help.into());
+            }
+            Answer::Probed(answers) if others[index].is_empty() => {
+                let (said, kept) = answers.split_at(answers.len() / 2);
+                let users = [None, Some("root".to_string())];
+                host.refused = said.get(1).and_then(|answer| answer.clone().err());
+                host.said =
+                    users.into_iter().zip(said).filter_map(|(user, said)| Some((user, said.clone().ok()?))).collect();
+                let kept: Vec<&str> = kept.iter().flatten().flat_map(|text| text.lines()).collect();
+                if let Some(why) = host.refused.as_ref().filter(|_| kept.contains(&"rooted")) {
+                    host.lost = Some(format!("{why}; and root keeps what was changed there"));
+                    host.help = Some("name a way to root: `-K`, or `ansible_become_password`".into());
+                }
+                others[index] = keepers_of(&kept);
+                match handles[index].as_ref().filter(|_| !others[index].is_empty()) {
+                    Some(handle) => {
+                        let questions = others[index].iter().map(|user| (user.clone(), look.clone()));
+                        handle.send(Order::Probe(questions.collect()));
+                    }
+                    None => open -= 1,
+                }
             }
             Answer::Probed(answers) => {
-                let users = [None, Some("root".to_string())];
-                hosts[index].refused = answers.get(1).and_then(|answer| answer.clone().err());
-                hosts[index].said =
-                    users.into_iter().zip(answers).filter_map(|(user, said)| Some((user, said.ok()?))).collect();
+                let said = std::mem::take(&mut others[index]).into_iter().zip(answers);
+                host.said.extend(said.filter_map(|(user, said)| Some((user, said.ok()?))));
                 open -= 1;
             }
             Answer::Lost { why, .. } => {
-                hosts[index].lost = Some(why.message);
-                hosts[index].help = why.help;
+                host.lost = Some(why.message);
+                host.help = why.help;
                 handles[index] = None;
                 open -= 1;
             }
@@ -106,6 +136,14 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
         }
     }
     Survey { hosts, handles, answers }
+}
+
+/// Users that were found to keep a journal, each once. Root was asked already.
+fn keepers_of(lines: &[&str]) -> Vec<As> {
+    let mut names: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("keeper ")).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().filter(|name| *name != "root").map(|name| Some(name.to_string())).collect()
 }
 
 impl Survey {
@@ -116,10 +154,11 @@ impl Survey {
 
     /// Removes the locks of whoever holds them.
     pub async fn unlock(self) {
-        for handle in self.handles.iter().flatten() {
-            for user in [Some("root".to_string()), None] {
-                handle.send(Order::Unlock { user });
-            }
+        for (host, handle) in self.hosts.iter().zip(&self.handles) {
+            let Some(handle) = handle else { continue };
+            let mut users = vec![Some("root".to_string()), None];
+            users.extend(host.journals.keys().filter(|user| !users.contains(user)).cloned().collect::<Vec<_>>());
+            users.into_iter().for_each(|user| handle.send(Order::Unlock { user }));
         }
         close(self.handles).await;
     }

@@ -416,6 +416,7 @@ impl Schedule {
         let mut result = ItemResult::new(label, value);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
         let runs = self.runs_on(node).unwrap_or(self.graph.node(node).host);
+        self.want(runs, task, action, label);
         result.basis = self.basis(runs, action, seen, None, None);
         ahead.guard.extend(guard(action, seen));
         ahead.same.push(Right { node, index, result, output });

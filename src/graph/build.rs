@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
 
 use crate::diag::Diagnostic;
@@ -452,7 +452,8 @@ fn cycles(graph: &Graph, faults: &mut Diagnostics) {
     for edge in &graph.edges {
         directed.add_edge(edge.from, edge.to, ());
     }
-    for mut circle in tarjan_scc(&directed).into_iter().filter(|circle| circle.len() > 1) {
+    // Chains are long: not by recursion.
+    for mut circle in kosaraju_scc(&directed).into_iter().filter(|circle| circle.len() > 1) {
         circle.sort_unstable();
         let mut names: Vec<String> = circle.iter().map(|&id| graph.place(id).task).collect();
         names.dedup();

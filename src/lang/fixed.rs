@@ -20,6 +20,15 @@ use crate::lang::template::Templates;
 pub struct Fixed {
     entries: Vec<(String, Arc<Node>)>,
     values: Vec<(String, Value)>,
+    /// There is nothing else but what only the run knows.
+    closed: bool,
+}
+
+/// Whether a name is given by the inventory or the run.
+fn is_later(name: &str) -> bool {
+    name.starts_with("ansible_")
+        || name.starts_with("inventory_")
+        || ["groups", "group_names", "hostvars"].contains(&name)
 }
 
 impl Fixed {
@@ -38,6 +47,12 @@ impl Fixed {
         let mut more = self.clone();
         more.values.push((name.into(), Value::from(path.display().to_string())));
         more
+    }
+
+    /// Other names than these do not exist, but for those of the run.
+    #[must_use]
+    pub fn closed(self) -> Fixed {
+        Fixed { closed: true, ..self }
     }
 
     /// The node rendered; `None` if it needs something that only the run knows.
@@ -60,7 +75,11 @@ impl Lookup for Fixed {
             self.values.iter().rev().find(|(known, _)| known == name).map(|(_, value)| Found::Value(value.clone()));
         let node =
             || self.entries.iter().rev().find(|(known, _)| known == name).map(|(_, node)| Found::Node(node.clone()));
-        value.or_else(node).unwrap_or_else(|| Found::Unknown(Pending(format!("the variable `{name}`"))))
+        let missing = || match self.closed && !is_later(name) {
+            true => Found::Missing,
+            false => Found::Unknown(Pending(format!("the variable `{name}`"))),
+        };
+        value.or_else(node).unwrap_or_else(missing)
     }
 
     fn names(&self) -> Vec<String> {

@@ -184,7 +184,7 @@ fn choose_hosts(
     templates: &Templates,
     faults: &mut Diagnostics,
 ) -> bool {
-    let fixed = Fixed::default().with(&play.vars).with(extra_vars).path("playbook_dir", &play.directory);
+    let fixed = Fixed::default().with(&play.vars).with(extra_vars).path("playbook_dir", &play.directory).closed();
     let mut parts = Vec::new();
     for node in &play.pattern {
         match fixed.render(node, templates) {

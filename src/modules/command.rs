@@ -19,7 +19,7 @@ use crate::modules::Nature;
 use crate::modules::Reach;
 use crate::modules::setup::clock;
 
-/// Runs a program, without a shell in between: no pipes, no variables, no globs.
+/// Runs a program, without a shell in between: no pipes, no globs. Variables of the host's environment and `~` are put in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -44,6 +44,9 @@ pub struct Command {
     /// Ends `stdin` with a line end.
     #[serde(default = "yes")]
     pub stdin_add_newline: bool,
+    /// Puts in `$NAME`, `${NAME}` and `~`, as the host's environment has them; what it does not have stays as it is written.
+    #[serde(default = "yes")]
+    pub expand_argument_vars: bool,
     /// Leaves out line ends at the end of the output.
     #[serde(default = "yes")]
     pub strip_empty_ends: bool,
@@ -165,6 +168,49 @@ impl Command {
     }
 }
 
+/// A word of the shell that is this word, with the host's variables in it.
+fn expanded(word: &str) -> String {
+    let (mut out, mut rest) = (String::new(), word);
+    if let Some(below) = rest.strip_prefix('~').filter(|below| below.is_empty() || below.starts_with('/')) {
+        out.push_str("\"${HOME-~}\"");
+        rest = below;
+    }
+    let mut plain = String::new();
+    while let Some(at) = rest.find('$') {
+        let (before, after) = rest.split_at(at);
+        plain.push_str(before);
+        let Some((name, behind)) = variable(&after[1..]) else {
+            plain.push('$');
+            rest = &after[1..];
+            continue;
+        };
+        if !plain.is_empty() {
+            out.push_str(&sh::quote(&std::mem::take(&mut plain)));
+        }
+        let written = &after[..after.len() - behind.len()];
+        out.push_str(&format!("\"${{{name}-{}}}\"", written.replace('$', "\\$").replace('}', "\\}")));
+        rest = behind;
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() || out.is_empty() {
+        out.push_str(&sh::quote(&plain));
+    }
+    out
+}
+
+/// The name behind a `$`, and what comes behind it.
+fn variable(text: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| {
+        let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        word && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+    };
+    let (name, behind) = match text.strip_prefix('{') {
+        Some(inner) => inner.split_once('}')?,
+        None => text.split_at(text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())),
+    };
+    is_name(name).then_some((name, behind))
+}
+
 impl Module for Command {
     const NAME: &'static str = "command";
     const SUMMARY: &'static str = "Runs a program without a shell.";
@@ -190,7 +236,10 @@ impl Module for Command {
             let argv = self.argv()?;
             let stdin = self.stdin.as_ref().map(|text| if self.stdin_add_newline { format!("{text}\n") } else { text.clone() });
             let script = Script {
-                text: format!("exec {}", sh::words(argv.iter().map(String::as_str))),
+                text: match self.expand_argument_vars {
+                    true => format!("exec {}", argv.iter().map(|word| expanded(word)).collect::<Vec<_>>().join(" ")),
+                    false => format!("exec {}", sh::words(argv.iter().map(String::as_str))),
+                },
                 user: true,
                 chdir: self.chdir.clone(),
                 stdin,
@@ -205,5 +254,34 @@ impl Module for Command {
     fn result(&self, _: &State, ran: &[Ran]) -> Fields {
         let cmd = self.argv().unwrap_or_default().into_iter().map(Value::from).collect();
         result(cmd, self.creates.as_deref(), self.removes.as_deref(), ran, self.strip_empty_ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_the_host() {
+        for (word, wanted) in [
+            ("ls", "ls"),
+            ("", ""),
+            ("$A/x", "the a/x"),
+            ("x${A}y$", "xthe ay$"),
+            ("~/y", "/h/y"),
+            ("~", "/h"),
+            ("a~", "a~"),
+            ("~root/x", "~root/x"),
+            ("$NONE ${NONE}", "$NONE ${NONE}"),
+            ("$1 $$ ${} ${A", "$1 $$ ${} ${A"),
+            ("it's $A \"`date`\" \\", "it's the a \"`date`\" \\"),
+        ] {
+            for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+                let mut command = std::process::Command::new(shell[0]);
+                let script = format!("printf '%s' {}", expanded(word));
+                let out = command.args(&shell[1..]).args(["-c", &script]).env("A", "the a").env("HOME", "/h").output().unwrap();
+                assert_eq!(String::from_utf8(out.stdout).unwrap(), wanted, "{shell:?} {script}");
+            }
+        }
     }
 }

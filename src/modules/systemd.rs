@@ -167,7 +167,10 @@ impl Systemd {
 /// Puts the unit back where it was, whatever was done to it since.
 fn undo(name: &str, unit: &UnitState) -> String {
     let word = sh::quote(name);
-    let mut lines = vec![format!("case $(systemctl show -p LoadState {word}) in *=not-found) exit 0 ;; esac")];
+    let mut lines = vec![
+        "rm -f \"$_tb_k/touched\"".to_string(),
+        format!("case $(systemctl show -p LoadState {word}) in *=not-found) exit 0 ;; esac"),
+    ];
     if !masked(unit) {
         lines.push(format!("case $(systemctl show -p UnitFileState {word}) in *=masked*) systemctl unmask {word} ;; esac"));
     }
@@ -180,7 +183,9 @@ fn undo(name: &str, unit: &UnitState) -> String {
     let live = if active(unit) { "start" } else { "stop" };
     if !file.is_empty() {
         let now = if (file, live) == ("enable", "start") || (file, live) == ("disable", "stop") { " --now" } else { "" };
-        lines.push(format!("systemctl {file}{now} {word} || exit"));
+        // A unit whose file was removed may still run; there is nothing to disable then.
+        let gone = if file == "disable" { format!(" || ! systemctl cat {word} >/dev/null 2>&1") } else { String::new() };
+        lines.push(format!("systemctl {file}{now} {word}{gone} || exit"));
     }
     lines.push(format!("systemctl {live} {word} || exit"));
     if unit.active == "inactive" {
@@ -242,17 +247,22 @@ impl Module for Systemd {
         let commands = self.commands(&now.unit);
         if !commands.is_empty() {
             let script: Vec<String> = commands.iter().map(|verb| self.run(verb, &name)).collect();
-            let text = format!("systemctl show -p UnitFileState {} 2>/dev/null", sh::quote(&name));
+            // Whether it runs is not looked at, since it may have ended by itself; but then that it was touched has to be seen.
+            let text = format!(
+                "systemctl show -p UnitFileState {} 2>/dev/null\n[ ! -e \"$_tb_k/touched\" ] || echo touched",
+                sh::quote(&name)
+            );
             let resource = Resource::new(format!("unit:{name}"), Look::Script { text });
             let what = format!("{} {name}", commands.join(" and "));
-            change.step(what, resource, Apply::run(script.join(" && ")), Undo::By(undo(&name, &now.unit)));
+            let script = format!("true >\"${{_tb_k:?}}/touched\" && {}", script.join(" && "));
+            change.step(what, resource, Apply::run(script), Undo::By(undo(&name, &now.unit)));
         }
         let (verb, back) = match self.state {
             Some(Wanted::Restarted) if active(&now.unit) => ("restart", "try-restart"),
             Some(Wanted::Reloaded) if active(&now.unit) => ("reload", "try-reload-or-restart"),
             _ => return Ok(change),
         };
-        let again = Undo::Again { unit: name.clone(), script: format!("systemctl {back} {}", sh::quote(&name)) };
+        let again = Undo::Again { unit: name.clone(), script: format!("systemctl reset-failed {0} 2>/dev/null\nsystemctl {back} {0}", sh::quote(&name)) };
         change.act(format!("{verb} {name}"), Apply::run(self.run(verb, &name)), again);
         Ok(change)
     }

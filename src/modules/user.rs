@@ -196,7 +196,7 @@ userdel $_tb_x {name} 2>/dev/null || userdel -f $_tb_x {name}",
             Some(_) => Some(now.group.split(':').nth(2).unwrap_or_default().to_string()),
             None => None,
         };
-        let (mut forth, mut back, mut what) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut forth, mut what) = (Vec::new(), Vec::new());
         for (flag, label, wanted, value, seen) in [
             ("-u", "number", self.uid.map(|uid| uid.to_string()), self.uid.map(|uid| uid.to_string()), now.field(2)),
             ("-g", "group", gid, self.group.clone(), now.field(3)),
@@ -208,12 +208,13 @@ userdel $_tb_x {name} 2>/dev/null || userdel -f $_tb_x {name}",
             if wanted != seen {
                 what.push(format!("{label}: {seen} -> {value}"));
                 forth.extend([flag.to_string(), value]);
-                back.extend([flag, seen]);
             }
         }
         if !forth.is_empty() {
             let script = format!("usermod {} {name}", sh::words(forth.iter().map(String::as_str)));
-            let undo = format!("{}usermod {} {name}", self.still(), sh::words(back));
+            // All of the account: another task may change what this one leaves alone.
+            let back = [("-u", 2), ("-g", 3), ("-c", 4), ("-d", 5), ("-s", 6)].map(|(flag, at)| [flag, now.field(at)]);
+            let undo = format!("{}usermod {} {name}", self.still(), sh::words(back.concat()));
             change.step(format!("user {}: {}", self.name, what.join(", ")), self.resource(), Apply::run(script), Undo::By(undo));
         }
         self.join_groups(now, change);

@@ -540,8 +540,13 @@ _tb_repeat() {
 	fi
 	case $3 in *restart*)
 		if ! systemctl is-active -q -- "$2" 2>/dev/null; then
-			_tb_drop "$1" already "$4"
-			return
+			if ! systemctl is-failed -q -- "$2" 2>/dev/null; then
+				_tb_drop "$1" already "$4"
+				return
+			fi
+			# It ran before. It was restarted too often since, or under what is gone by now.
+			_tb_n=$2
+			set -- "$1" "$2" 'systemctl reset-failed -- "$_tb_n"; systemctl start -- "$_tb_n"' "$4"
 		fi
 		;;
 	esac
