@@ -181,6 +181,33 @@ fn what_is_delegated_stays_and_a_host_without_a_play_is_given_back() {
 }
 
 #[test]
+fn what_is_right_behind_a_change_stays_and_what_users_and_units_were_given_goes_back() {
+    let Some(lab) = Lab::up("tright", "testbed: TESTBED\nall:\n  hosts:\n    one: {}\n") else { return };
+    let unit = "[Service]\\nExecStart=/bin/sleep 1000\\n[Install]\\nWantedBy=multi-user.target\\n";
+    let make =
+        format!("printf '{unit}' >/etc/systemd/system/foo.service; systemctl daemon-reload; systemctl start foo");
+    lab.on("one", &make);
+    let tree = lab.tree("one");
+    let text = "- hosts: all\n  tasks:\n    - copy: {dest: /srv/c, content: VALUE}\n    - copy: {dest: /srv/q, content: x}\n    \
+                - {lineinfile: {path: /etc/hosts, regexp: ^192, line: 192.0.2.1 VALUE}}\n    - {user: {name: u1}}\n    \
+                - systemd: {name: foo, state: stopped}\n    - copy: {dest: /home/lab/f, content: x}\n      become: true\n      \
+                become_user: lab\n";
+    lab.apply(&lab.file("play.yaml", &text.replace("VALUE", "first")));
+    let second = lab.file("play.yaml", &text.replace("VALUE", "second"));
+    let pruned = lab.ok(&["apply", "--prune", lab.inv(), &second]);
+    assert!(!pruned.contains("taken back"), "{pruned}");
+    assert_eq!(lab.apply(&second)["one"].changed, 0);
+    assert_eq!(lab.on("one", "cat /srv/c /srv/q /home/lab/f; systemctl is-active foo || :"), "secondxxinactive\n");
+    let back = lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert!(back.contains("file:/home/lab/f: taken back"), "{back}");
+    assert_same(&tree, &lab.tree("one"), "one");
+    assert_eq!(
+        lab.on("one", "systemctl is-active foo; ls -A /home/lab/.local 2>&1 | head -1"),
+        "active\nls: cannot access '/home/lab/.local': No such file or directory\n"
+    );
+}
+
+#[test]
 fn a_handler_that_a_killed_run_owes_runs_with_the_next() {
     let Some(lab) = Lab::up("towed", TWO) else { return };
     let tree = lab.tree("one");

@@ -219,11 +219,16 @@ impl Schedule {
         while let Some(guest) = self.hosts[host].guests.pop_front() {
             self.fail_node(guest, Failure { message: message.to_string(), help: help.clone(), ..blank() });
         }
+        let open = self.graph.chains[host].iter().find(|&&node| !self.nodes[node as usize].ended);
+        let play = open.map(|&node| self.graph.node(node).play);
         if !self.graph.chains[host].is_empty() {
             self.unreachable(host);
         }
         self.events.push(What::HostLost { host: name, why: message.to_string(), help });
         self.lose(host, message.to_string());
+        if play.is_some_and(|play| self.nobody_is_left(play)) {
+            self.stop();
+        }
     }
 
     /// The node at the cursor is what was not reached.

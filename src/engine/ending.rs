@@ -181,12 +181,19 @@ impl Schedule {
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
         self.hosts[host].forces = self.forces(node, scope);
         let rescued = is_rescued(frame.as_deref());
+        self.nodes[node as usize].failure = Some(failure.clone());
         self.fall(host, frame, failure);
         ended.rescued = rescued;
         ended.ignored = ended.rescued;
-        if fatal && !ended.ignored {
+        if (fatal && !ended.ignored) || self.nobody_is_left(self.graph.node(node).play) {
             self.stop();
         }
+    }
+
+    /// Whether all hosts of a play have failed: then the playbook is over, as in Ansible.
+    pub(super) fn nobody_is_left(&self, play: usize) -> bool {
+        let hosts = self.graph.plays[play].hosts.iter().filter_map(|name| self.graph.host(name));
+        hosts.into_iter().all(|host| self.hosts[host].gone.is_some())
     }
 
     /// What `rescue` and what comes behind it see of a failure inside of a block.

@@ -556,10 +556,18 @@ impl Schedule {
         if !state.ended {
             return Step::Waits(vec![Pending(format!("node {leader}"))]);
         }
+        let failure = state.failure.clone();
         if let Some(output) = Arc::clone(&self.store).output(leader) {
             self.put(node, output.clone());
         }
-        self.end_silently(node)
+        let step = self.end_silently(node);
+        // What failed once has failed for all.
+        if let Some(failure) = failure {
+            let found = self.graph.node(node);
+            let (host, frame) = (found.host, found.block.clone());
+            self.fall(host, frame, failure);
+        }
+        step
     }
 }
 

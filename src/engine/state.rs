@@ -133,6 +133,8 @@ pub struct NodeState {
     pub sleeping: bool,
     /// How often its guard failed; twice turns speculation off before it.
     pub stale: u32,
+    /// It failed, and nobody ignores it.
+    pub failure: Option<Failure>,
     pub changed: bool,
     pub skipped: bool,
     /// All its items were looked at, and ended well.

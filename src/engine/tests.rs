@@ -35,6 +35,7 @@ use crate::remote::order::Order;
 use crate::remote::order::Stream;
 
 mod confirm_tests;
+mod failing_tests;
 
 /// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints,
 /// `drop x` takes one away.
