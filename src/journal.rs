@@ -4,6 +4,8 @@
 //! the script, the host only appends it, and the digest shows whether a line is whole. State before and after a change, and
 //! old content, are files on the host beside it, by the entry's number. Knows nothing of connections.
 
+pub mod near;
+
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest;

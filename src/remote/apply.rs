@@ -181,7 +181,7 @@ impl Host {
         if let Some(whole) = known.whole.take() {
             text.push_str(&format!("_tb_mend {whole}\n"));
         }
-        text.push_str(&stream::script(stream, &kept, &rest, &names));
+        text.push_str(&stream::script(stream, &kept, &known.book.near(&[]), &rest, &names));
         known.locked |= stream.locks;
         let end = self.run_through(&link, &user, shell, &names, text, seen).await;
         let known = self.users.entry(user).or_default();

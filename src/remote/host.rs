@@ -24,6 +24,7 @@ use crate::journal::Damage;
 use crate::journal::Entry;
 use crate::journal::Journal;
 use crate::journal::Writer;
+use crate::journal::near::Near;
 
 use super::link::Link;
 use super::link::connect;
@@ -189,6 +190,17 @@ pub(super) struct Book {
     pub(super) kept: HashMap<Thing, (u32, HashSet<Writer>)>,
     /// The next free number.
     pub(super) next: u32,
+}
+
+impl Book {
+    /// What sees what, of everything that is kept and of these entries.
+    pub(super) fn near(&self, more: &[Entry]) -> Near {
+        let kept = self.kept.iter().filter_map(|(thing, (seq, _))| match thing {
+            Thing::Resource(id) => Some((id.as_str(), *seq)),
+            Thing::Act(..) => None,
+        });
+        Near::new(kept.chain(more.iter().filter_map(|entry| Some((entry.resource.as_deref()?, entry.seq)))))
+    }
 }
 
 /// What is known of one user of the host.

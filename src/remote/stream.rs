@@ -19,6 +19,7 @@ use crate::journal::Record;
 use crate::journal::VERSION;
 use crate::journal::Writer;
 use crate::journal::line;
+use crate::journal::near::Near;
 
 use super::order::Part;
 use super::order::Stream;
@@ -145,8 +146,8 @@ fn inline(content: &Content) -> bool {
     matches!(content, Content::Text(text) if text.len() < INLINE && !text.contains('\0'))
 }
 
-/// The whole script. `kept`: the entry of each step, in their order; `rest`: the distinct questions of the stream's own user.
-pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], rest: &[Look], names: &Names) -> String {
+/// The whole script. `kept`: the entry of each step, in their order; `near`: what else sees its change; `rest`: the distinct questions of the stream's own user.
+pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], near: &Near, rest: &[Look], names: &Names) -> String {
     let mut text = format!("{{\n_tb_begin tbctl-{} '{}'\n", names.run, names.claim());
     if stream.locks {
         put(&mut text, format_args!("_tb_lock {} {}\n", head(names), sh::quote(&names.owner)));
@@ -155,7 +156,7 @@ pub(super) fn script(stream: &Stream, kept: &[Option<Kept>], rest: &[Look], name
     let mut number = 0;
     for part in &stream.parts {
         let arm = names.arm.as_deref().filter(|_| part.confirm.is_some());
-        part_text(&mut text, part, kept, &mut number, arm.unwrap_or_default());
+        part_text(&mut text, part, (kept, near), &mut number, arm.unwrap_or_default());
     }
     if !rest.is_empty() {
         let when = if stream.ask_at_end { "|''" } else { "" };
@@ -189,7 +190,7 @@ pub(super) fn head(names: &Names) -> String {
     sh::quote(&line(&Record::Head { version: VERSION, testbed: names.testbed.clone() }))
 }
 
-fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut usize, arm: &str) {
+fn part_text(text: &mut String, part: &Part, (kept, near): (&[Option<Kept>], &Near), number: &mut usize, arm: &str) {
     put(text, format_args!("if _tb_part {}; then\n", part.id));
     let mut looks: Vec<Look> = Vec::new();
     let mut answers: Vec<&str> = Vec::new();
@@ -214,14 +215,15 @@ fn part_text(text: &mut String, part: &Part, kept: &[Option<Kept>], number: &mut
         put(text, format_args!("_tb_wake {}\n", sh::words(part.wakes.iter().map(String::as_str))));
     }
     for step in &part.steps {
-        step_text(text, part, step, kept.get(*number).and_then(Option::as_ref), *number);
+        step_text(text, part, step, (kept.get(*number).and_then(Option::as_ref), near), *number);
         *number += 1;
     }
     put(text, format_args!("_tb_done {}\n", part.id));
     text.push_str(if guarded { "fi\nfi\n" } else { "fi\n" });
 }
 
-fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, number: usize) {
+fn step_text(text: &mut String, part: &Part, step: &Step, (kept, near): (Option<&Kept>, &Near), number: usize) {
+    let near = step.resource.as_ref().map(|resource| numbers(&near.of(&resource.id))).unwrap_or_default();
     let look = look(step).as_ref().map(look_text).unwrap_or_default();
     text.push_str("if [ -z \"$_tb_s\" ]");
     if let Some(kept) = kept {
@@ -234,6 +236,9 @@ fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, n
         let (how, path) = (sh::quote(how), sh::quote(&path));
         let id = step.resource.as_ref().map(|resource| sh::quote(&resource.id)).unwrap_or_else(|| "''".into());
         put(text, format_args!(" && _tb_remember {seq} {} {how} {path} {id}", sh::quote(&look)));
+    }
+    if !near.is_empty() {
+        put(text, format_args!(" && _tb_note {near}"));
     }
     text.push_str("; then\n");
     let body = match &step.apply {
@@ -252,7 +257,14 @@ fn step_text(text: &mut String, part: &Part, step: &Step, kept: Option<&Kept>, n
     if kept.is_some() && !look.is_empty() {
         text.push_str("_tb_after\n");
     }
+    if !near.is_empty() {
+        text.push_str("_tb_renote\n");
+    }
     text.push_str("fi\n");
+}
+
+pub(super) fn numbers(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// What a step's subshell runs; what it needs beside it is written in front.

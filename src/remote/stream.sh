@@ -235,6 +235,35 @@ _tb_after() {
 	printf '%s\n' "$_tb_x" >"$_tb_k/now" && mv -f "$_tb_k/now" "$_tb_k/written"
 } 2>/dev/null
 
+# Before a change that these entries see as well: sets _tb_near to those that are as they were written last. Nothing is known
+# of them until they are noted anew.
+_tb_note() {
+	_tb_near=
+	for _tb_n do
+		_tb_q=$_tb_j/k/$_tb_n
+		if [ -s "$_tb_q/written" ] && [ -s "$_tb_q/look" ] && [ "$(_tb_seen)" = "$(cat "$_tb_q/written")" ]; then
+			true >"$_tb_q/written"
+			_tb_near="$_tb_near $_tb_n"
+		fi
+	done
+	return 0
+}
+
+_tb_renote() {
+	for _tb_n in $_tb_near; do
+		_tb_q=$_tb_j/k/$_tb_n
+		_tb_x=$(_tb_seen)
+		printf '%s\n' "$_tb_x" >"$_tb_q/now" && mv -f "$_tb_q/now" "$_tb_q/written"
+	done
+	_tb_near=
+} 2>/dev/null
+
+# The state of the entry in _tb_q.
+_tb_seen() (
+	_tb_k=$_tb_q
+	_tb_state "$(cat "$_tb_q/look")"
+)
+
 # Keeps a path in the entry's directory. $1: plain, follow, deep (with everything below it); $2: the path.
 _tb_keep() (
 	LC_ALL=C
@@ -426,7 +455,7 @@ _tb_mend() {
 }
 
 # The way back. $1: the entry, $2: its look, $3: restore, by or never, $4: the script or why not, $5: the record that it is
-# done, $6: force.
+# done, $6: force, $7: entries that see it as well.
 _tb_undo() {
 	_tb_part || return 0
 	_tb_k=$_tb_j/k/$1
@@ -458,7 +487,11 @@ _tb_undo() {
 		fi
 	fi
 	true >"$_tb_k/undoing"
-	if _tb_retrace "$3" "$4"; then
+	_tb_note $7
+	_tb_rc=0
+	_tb_retrace "$3" "$4" || _tb_rc=1
+	_tb_renote
+	if [ $_tb_rc = 0 ]; then
 		# A crash may have taken what was noted of the state before, but not what was kept.
 		if [ -n "$_tb_look" ] && [ -s "$_tb_k/prior" ] && [ "$(_tb_state "$_tb_look")" != "$(cat "$_tb_k/prior")" ]; then
 			_tb_tell U "$1" "failed it was taken back, but it is not as it was before"

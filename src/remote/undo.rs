@@ -7,6 +7,7 @@ use crate::journal::Back;
 use crate::journal::Entry;
 use crate::journal::Record;
 use crate::journal::line;
+use crate::journal::near::Near;
 
 use super::apply::End;
 use super::apply::Progress;
@@ -74,7 +75,7 @@ impl Host {
         };
         let known = self.users.entry(key.clone()).or_default();
         let mend = known.whole.take().map(|whole| format!("_tb_mend {whole}\n")).unwrap_or_default();
-        let text = mend + &script(entries, force, &names);
+        let text = mend + &script(entries, force, &known.book.near(entries), &names);
         known.locked = true;
         self.run_through(&link, &key, shell, &names, text, seen).await
     }
@@ -110,13 +111,13 @@ impl Host {
 }
 
 /// One script for all entries.
-fn script(entries: &[Entry], force: bool, names: &Names) -> String {
-    let (back, head, owner) = (way_back(entries, force), stream::head(names), sh::quote(&names.owner));
+fn script(entries: &[Entry], force: bool, near: &Near, names: &Names) -> String {
+    let (back, head, owner) = (way_back(entries, force, near), stream::head(names), sh::quote(&names.owner));
     format!("{{\n_tb_begin tbctl-{} '{}'\n_tb_lock {head} {owner}\n{back}_tb_end\n}}\n", names.run, names.claim())
 }
 
 /// Shell text that takes entries back in this order; handlers come after everything else, each just once.
-pub(super) fn way_back(entries: &[Entry], force: bool) -> String {
+pub(super) fn way_back(entries: &[Entry], force: bool, near: &Near) -> String {
     let mut text = String::new();
     let mut last = String::new();
     let mut repeated: Vec<(&str, &str)> = Vec::new();
@@ -136,7 +137,9 @@ pub(super) fn way_back(entries: &[Entry], force: bool) -> String {
         };
         let look = sh::quote(entry.look.as_deref().unwrap_or_default());
         let force = if force { "force" } else { "''" };
-        text.push_str(&format!("_tb_undo {} {look} {how} {} {done} {force}\n", entry.seq, sh::quote(argument)));
+        let seen = entry.resource.as_deref().map(|id| near.of(id)).unwrap_or_default();
+        let (seen, argument) = (sh::quote(&stream::numbers(&seen)), sh::quote(argument));
+        text.push_str(&format!("_tb_undo {} {look} {how} {argument} {done} {force} {seen}\n", entry.seq));
     }
     text.push_str(&last);
     text.push_str("_tb_cleared\n");

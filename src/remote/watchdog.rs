@@ -9,6 +9,7 @@ use crate::change::fuse;
 use crate::change::sh;
 use crate::journal::Back;
 use crate::journal::Entry;
+use crate::journal::near::Near;
 
 use super::stream;
 use super::undo;
@@ -28,7 +29,7 @@ fn text(entries: &[Entry]) -> String {
     let units = sh::quote(&units.into_iter().collect::<Vec<_>>().join(" "));
     let newest: Vec<Entry> = entries.iter().rev().cloned().collect();
     // Nobody else is asked within so short a time: what is found there is taken back whatever it is.
-    let back = undo::way_back(&newest, true);
+    let back = undo::way_back(&newest, true, &Near::default());
     let (prelude, functions) = (fuse::PRELUDE, stream::FUNCTIONS);
     format!("{prelude}\n{functions}\n{FUNCTIONS}\n_tb_back() {{\n{back}}}\n_tb_units={units}\n_tb_watch \"$@\"\n")
 }

@@ -140,14 +140,14 @@ impl Rig {
 async fn apply(rig: &mut Rig, playbooks: &[&str]) -> usize {
     let mut changed = 0;
     for playbook in playbooks {
-        changed += one(rig, playbook).await;
+        changed += one(rig, TASKS, playbook).await;
     }
     changed
 }
 
-async fn one(rig: &mut Rig, playbook: &str) -> usize {
+async fn one(rig: &mut Rig, tasks: &[(&str, &str)], playbook: &str) -> usize {
     let mut changed = 0;
-    for (number, (kind, args)) in TASKS.iter().enumerate() {
+    for (number, (kind, args)) in tasks.iter().enumerate() {
         let text = args.replace('@', rig.path("").trim_end_matches('/')).replace('%', playbook);
         let source = Source::new("args", text);
         let args = yaml::document(&source, &mut Diagnostics::default()).unwrap();
@@ -270,4 +270,57 @@ async fn a_host_that_goes_down_on_the_way_back_is_taken_back() {
     for shell in SHELLS {
         everywhere(shell, When::Back).await;
     }
+}
+
+/// What one task did to a file, and another did over it later, is no change by somebody else.
+#[tokio::test]
+async fn tasks_that_write_over_each_other_are_taken_back() {
+    let cases: &[&[(&str, &str)]] = &[
+        &[
+            ("copy", "{dest: @/fa, content: \"x\\n\"}"),
+            ("lineinfile", "{path: @/fa, line: foo}"),
+            ("file", "{path: @/fa, state: absent}"),
+        ],
+        &[("lineinfile", "{path: @/fb, line: foo, create: true}"), ("copy", "{dest: @/fb, content: whole}")],
+        &[
+            ("lineinfile", "{path: @/old, line: d}"),
+            ("copy", "{dest: @/old, content: \"whole\\n\"}"),
+            ("lineinfile", "{path: @/old, line: d}"),
+            ("blockinfile", "{path: @/old, block: e}"),
+        ],
+        &[
+            ("blockinfile", "{path: @/old, block: e}"),
+            ("lineinfile", "{path: @/old, regexp: '^o', line: new, mode: '0600'}"),
+            ("file", "{path: @/old, mode: '0640'}"),
+            ("copy", "{dest: @/old, content: other}"),
+        ],
+        &[
+            ("file", "{path: @/below, state: directory, recurse: true, mode: 'u=rwX,g=rX,o='}"),
+            ("copy", "{dest: @/below/a, content: b, mode: '0644'}"),
+            ("file", "{path: @/below, state: directory, recurse: true, mode: 'u=rwX,g=,o='}"),
+        ],
+    ];
+    for shell in SHELLS {
+        for tasks in cases {
+            let mut rig = rig(shell).await;
+            let first = relative(&rig);
+            for playbook in ["1", "2"] {
+                assert!(one(&mut rig, tasks, playbook).await > 0);
+            }
+            back(&mut rig, &format!("{shell} {tasks:?}")).await;
+            assert_eq!(relative(&rig), first, "{shell} {tasks:?}");
+            forget(&mut rig).await;
+        }
+    }
+}
+
+/// What somebody else did is still seen, whatever a later task does to the same file.
+#[tokio::test]
+async fn what_somebody_else_did_before_is_still_seen() {
+    let mut rig = rig("dash").await;
+    one(&mut rig, &[("lineinfile", "{path: @/old, line: d}")], "").await;
+    fs::write(rig.path("old"), "old\n").unwrap();
+    one(&mut rig, &[("copy", "{dest: @/old, content: whole}")], "").await;
+    let entries = journal(&mut rig).await.entries;
+    assert_eq!(undo(&mut rig, entries, false).await, ["2 Back", "1 Changed"]);
 }
