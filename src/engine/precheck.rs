@@ -144,6 +144,7 @@ fn scope(store: &Arc<Store>, id: NodeId) -> Scope {
         play: node.play,
         pos: node.pos.clone(),
         task: node.task().cloned(),
+        include: node.include().cloned(),
         local: Arc::default(),
     }
 }

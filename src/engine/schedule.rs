@@ -257,6 +257,7 @@ impl Schedule {
             play: found.play,
             pos: found.pos.clone(),
             task: found.task().cloned(),
+            include: found.include().cloned(),
             local: Arc::default(),
         };
         match &self.hosts[found.host].rescued {

@@ -24,6 +24,7 @@ use crate::graph::Pos;
 use crate::graph::Work;
 use crate::graph::build::written;
 use crate::lang::files::Files as Reader;
+use crate::lang::inherit::Inherited;
 use crate::lang::lookup::Files;
 use crate::lang::lookup::Found;
 use crate::lang::lookup::Lookup;
@@ -32,7 +33,9 @@ use crate::lang::lookup::Pending;
 use crate::lang::lookup::Search as Sort;
 use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
+use crate::lang::role::Role;
 use crate::lang::search::Search;
+use crate::lang::task::Include;
 use crate::lang::task::Task;
 use crate::lang::task::Vars;
 use crate::lang::template::Templates;
@@ -265,6 +268,8 @@ pub struct Scope {
     pub pos: Pos,
     /// `None` for `hostvars`: what no task can add to.
     pub task: Option<Arc<Task>>,
+    /// The include whose turn it is: like a task, it sees what is around it.
+    pub include: Option<Arc<Include>>,
     /// The loop's variables, and the result under judgement for `changed_when`, `failed_when` and `until`.
     pub local: Arc<IndexMap<String, Value>>,
 }
@@ -322,16 +327,25 @@ impl Scope {
         (of_failure && self.store.before).then(|| Found::Unknown(Pending("a failure".into())))
     }
 
+    /// What a task, or an include, has from around it.
+    fn inherited(&self) -> Option<&Inherited> {
+        let task = self.task.as_ref().map(|task| &task.inherited);
+        task.or_else(|| self.include.as_ref().map(|include| &include.inherited))
+    }
+
+    fn role(&self) -> Option<&Arc<Role>> {
+        let of_task = self.task.as_ref().and_then(|task| task.role.as_ref());
+        of_task.or_else(|| self.include.as_ref()?.role.as_ref())
+    }
+
     fn parameters(&self, name: &str) -> Option<Found> {
-        let task = self.task.as_ref()?;
-        let included = task.inherited.params.iter().rev().find_map(|vars| in_vars(vars, name));
-        included.or_else(|| last(&task.role.as_ref()?.param_layers(), name))
+        let included = self.inherited()?.params.iter().rev().find_map(|vars| in_vars(vars, name));
+        included.or_else(|| last(&self.role()?.param_layers(), name))
     }
 
     fn task_vars(&self, name: &str) -> Option<Found> {
-        let task = self.task.as_ref()?;
-        let own = task.inherited.vars.iter().rev().find_map(|vars| in_vars(vars, name));
-        own.or_else(|| last(&task.role.as_ref()?.var_layers(), name))
+        let own = self.inherited()?.vars.iter().rev().find_map(|vars| in_vars(vars, name));
+        own.or_else(|| last(&self.role()?.var_layers(), name))
     }
 
     fn play_vars(&self, name: &str) -> Option<Found> {
@@ -367,7 +381,7 @@ impl Scope {
     }
 
     fn defaults(&self, name: &str) -> Option<Found> {
-        let own = self.task.as_ref().and_then(|task| last(&task.role.as_ref()?.default_layers(), name));
+        let own = self.role().and_then(|role| last(&role.default_layers(), name));
         own.or_else(|| {
             let play = self.store.graph.plays.get(self.play)?;
             play.public_roles.iter().rev().find_map(|role| last(&role.default_layers(), name))
@@ -393,12 +407,12 @@ impl Lookup for Scope {
         let mut names: BTreeSet<String> = self.local.keys().cloned().collect();
         let mut add = |vars: &Vars| names.extend(vars.iter().map(|(key, _)| key.name.clone()));
         add(&self.store.project.extra_vars);
-        if let Some(task) = &self.task {
-            task.inherited.vars.iter().chain(&task.inherited.params).for_each(|vars| add(vars));
-            if let Some(role) = &task.role {
-                let layers = [role.default_layers(), role.var_layers(), role.param_layers()];
-                layers.iter().flatten().for_each(|vars| add(vars));
-            }
+        if let Some(inherited) = self.inherited() {
+            inherited.vars.iter().chain(&inherited.params).for_each(|vars| add(vars));
+        }
+        if let Some(role) = self.role() {
+            let layers = [role.default_layers(), role.var_layers(), role.param_layers()];
+            layers.iter().flatten().for_each(|vars| add(vars));
         }
         if let Some(play) = self.store.graph.plays.get(self.play) {
             add(&play.vars);
@@ -450,6 +464,7 @@ impl Lookup for HostVars {
                 play: *play,
                 pos: pos.clone(),
                 task: None,
+                include: None,
                 local: Arc::default(),
             })),
             None if store.project.inventory.host(name).is_some() => {

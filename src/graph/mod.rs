@@ -71,6 +71,13 @@ impl Node {
             Work::Facts { .. } | Work::Include(_) => None,
         }
     }
+
+    pub fn include(&self) -> Option<&Arc<Include>> {
+        match &self.work {
+            Work::Include(include) => Some(include),
+            Work::Facts { .. } | Work::Task { .. } => None,
+        }
+    }
 }
 
 /// A block around a node, and which part of it the node is in.
