@@ -157,6 +157,7 @@ fn what_is_written_wrong_ends_with_1() {
         ("unknown.yml", "- hosts: all\n  taks: []\n"),
         ("kind.yml", "- hosts: all\n  tasks:\n    - comand: ls\n"),
         ("argument.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: {cmd: ls, crates: x}\n"),
+        ("known.yml", "- hosts: all\n  tasks:\n    - copy: {content: x, dest: /x, checksum: y}\n"),
         ("good.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: hello}\n"),
         (
             "far.yml",
@@ -174,6 +175,7 @@ fn what_is_written_wrong_ends_with_1() {
         ("check hosts.yml broken.yml", "broken.yml:"),
         ("check hosts.yml unknown.yml", "unknown keyword `taks` on a play"),
         ("check hosts.yml kind.yml", "did you mean `command`?"),
+        ("check hosts.yml known.yml", "the argument `checksum` of `copy` is unsupported"),
         ("check hosts.yml good.yml -l wbe", "did you mean `web`?"),
         ("apply hosts.yml good.yml -e @gone.yml", "gone.yml"),
         ("check far.yml", "far.yml:4:21"),

@@ -164,7 +164,7 @@ fn arguments(task: &Task, kind: &Kind) -> Diagnostics {
             span.source == key.span.source
                 && [&key.span, &node.span].iter().any(|own| own.start <= span.start && span.end <= own.end)
         };
-        let unknown = fault.message.starts_with("unknown argument");
+        let unknown = fault.message.starts_with("unknown argument") || fault.message.ends_with("is unsupported");
         if unknown || (kind.nature != Nature::Here && !node.is_live() && fault.span.as_ref().is_some_and(within)) {
             faults.push(fault.at(&key.span));
         }

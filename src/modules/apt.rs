@@ -283,6 +283,7 @@ impl Module for Apt {
     const EXAMPLE: &'static str = "apt:\n  name: [wireguard-tools, jq]\n  state: present\n  install_recommends: no\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
+    const UNSUPPORTED: &'static [&'static str] = &["allow_change_held_packages", "allow_unauthenticated", "auto_install_module_deps", "autoclean", "clean", "deb", "dpkg_options", "fail_on_autoremove", "force", "force_apt_get", "only_upgrade", "policy_rc_d", "update_cache_retries", "update_cache_retry_max_delay", "upgrade"];
     const FREE: Option<&'static str> = None;
     const ALIASES: &'static [&'static str] = &["package"];
 

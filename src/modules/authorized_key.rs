@@ -180,6 +180,7 @@ impl Module for AuthorizedKey {
     const EXAMPLE: &'static str = "authorized_key:\n  user: root\n  key: >-\n    ssh-ed25519\n    AAAAC3NzaC1lZDI1NTE5AAAAIJ8qFkQ2n4m1n6kq1s0m0cN8Zb4o3D2o4VdXv5r5Jm0N\n    tester\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
+    const UNSUPPORTED: &'static [&'static str] = &["follow", "validate_certs"];
 
     type Identity = Named;
     type State = State;

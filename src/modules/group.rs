@@ -69,6 +69,7 @@ impl Module for Group {
     const EXAMPLE: &'static str = "group:\n  name: testers\n  system: yes\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
+    const UNSUPPORTED: &'static [&'static str] = &["force", "gid_max", "gid_min", "local", "non_unique"];
 
     type Identity = Named;
     type State = State;

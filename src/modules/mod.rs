@@ -77,6 +77,8 @@ pub trait Module: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     const FREE: Option<&'static str> = None;
     /// Other names of the kind: `package` for `apt`.
     const ALIASES: &'static [&'static str] = &[];
+    /// Arguments that Ansible knows and this kind does not.
+    const UNSUPPORTED: &'static [&'static str] = &[];
 
     /// What names the thing looked at: a struct of those arguments only, so that it is known before contents are.
     type Identity: DeserializeOwned;
@@ -164,7 +166,7 @@ impl Kind {
 }
 
 fn decode_one<M: Module>(args: &Node) -> Result<Box<dyn Resource>, Diagnostic> {
-    let module: M = decode(args)?;
+    let module: M = decode(args).map_err(unsupported::<M>)?;
     match module.check() {
         Ok(()) => Ok(Box::new(module)),
         Err(refusal) => {
@@ -174,6 +176,18 @@ fn decode_one<M: Module>(args: &Node) -> Result<Box<dyn Resource>, Diagnostic> {
                 None => fault,
             })
         }
+    }
+}
+
+/// What Ansible knows is no slip of the hand.
+fn unsupported<M: Module>(fault: Diagnostic) -> Diagnostic {
+    let name = fault.message.strip_prefix("unknown argument `").and_then(|rest| rest.strip_suffix('`'));
+    match name.filter(|name| M::UNSUPPORTED.contains(name)) {
+        Some(name) => {
+            let message = format!("the argument `{name}` of `{}` is unsupported", M::NAME);
+            Diagnostic { message, help: None, ..fault }
+        }
+        None => fault,
     }
 }
 

@@ -281,6 +281,7 @@ impl Module for User {
     const EXAMPLE: &'static str = "user:\n  name: tester\n  shell: /bin/bash\n  groups: [adm]\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
+    const UNSUPPORTED: &'static [&'static str] = &["authorization", "expires", "force", "generate_ssh_key", "hidden", "local", "login_class", "move_home", "non_unique", "password_expire_account_disable", "password_expire_max", "password_expire_min", "password_expire_warn", "password_lock", "profile", "role", "seuser", "skeleton", "ssh_key_bits", "ssh_key_comment", "ssh_key_file", "ssh_key_passphrase", "ssh_key_type", "uid_max", "uid_min", "umask"];
 
     type Identity = Named;
     type State = State;

@@ -159,6 +159,7 @@ impl Module for WaitFor {
     const EXAMPLE: &'static str = "wait_for:\n  port: 22\n  timeout: 30\n";
     const NATURE: Nature = Nature::Act;
     const REACH: Reach = Reach::Beyond;
+    const UNSUPPORTED: &'static [&'static str] = &["active_connection_states", "exclude_hosts", "msg", "sleep"];
 
     type Identity = Nothing;
     type State = Nothing;
