@@ -36,6 +36,7 @@ use crate::remote::order::Stream;
 
 mod confirm_tests;
 mod failing_tests;
+mod handler_tests;
 
 /// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints,
 /// `drop x` takes one away.

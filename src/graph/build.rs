@@ -363,7 +363,15 @@ pub fn answering(handlers: &[Arc<Task>], name: &str) -> Vec<usize> {
         let title = task.title();
         title == name || task.role.as_ref().is_some_and(|role| format!("{} : {title}", role.name) == name)
     });
+    // Of a role that is used more than once the last use counts.
+    let role = |task: &Task| task.role.as_ref().map(|role| role.name.clone());
+    let is_last = |index: usize, task: &Task| {
+        !handlers[index + 1..]
+            .iter()
+            .any(|later| role(task).is_some() && role(later) == role(task) && later.title() == task.title())
+    };
     let listening = handlers.iter().enumerate().filter(|(_, task)| task.listen.iter().any(|key| key.name == name));
+    let listening = listening.filter(|(index, task)| is_last(*index, task));
     let mut found: Vec<usize> = listening.map(|(index, _)| index).chain(named).collect();
     found.sort_unstable();
     found.dedup();

@@ -23,6 +23,9 @@ mount -t cgroup2 none /sys/fs/cgroup
 ip link set lo up
 # A way out is what facts are gathered from; it leads nowhere.
 cp -r "/below$work" /tmp/work
+# What this machine has in its own /tmp is covered here.
+case $tbctl in /tmp/*) tbctl=/below$tbctl ;; esac
+case $lower in /tmp/*) lower=/below$lower ;; esac
 cd /tmp/work && sh ./script </dev/null 2>&1
 echo "script ended with $?"
 echo o >/proc/sysrq-trigger
