@@ -125,7 +125,7 @@ pub fn script(looks: &[Look], mark: &str) -> String {
 /// What the host printed for [`script`], as one answer a look, in the order of the looks.
 pub fn split(looks: &[Look], mark: &str, printed: &str) -> Result<Vec<String>, String> {
     let mut answers = vec![String::new(); looks.len()];
-    let mut lines = printed.lines();
+    let mut lines = printed.split_terminator('\n');
     for section in sections(looks) {
         let mut chunk = Vec::new();
         loop {
@@ -179,7 +179,7 @@ pub fn split_paths(chunk: &[&str], count: usize) -> Result<Vec<String>, String> 
 
 fn join_paths(answers: &[&str]) -> String {
     let led = |answer: &&&str| answer.starts_with(|letter: char| letter.is_ascii_uppercase());
-    let line = |answer: &&str, at: usize| answer.lines().nth(at).map(str::to_string);
+    let line = |answer: &&str, at: usize| answer.split_terminator('\n').nth(at).map(str::to_string);
     let letters: String = answers.iter().filter_map(|answer| answer.chars().next()).collect();
     let stats = answers.iter().filter(|answer| !led(answer)).chain(answers.iter().filter(led));
     let stats = stats.filter_map(|answer| line(answer, 1));

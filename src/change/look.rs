@@ -121,7 +121,7 @@ impl PathState {
 
     /// Reads one answer: a letter for the type, the line of `stat`, the line of `sha256sum`.
     pub fn parse(text: &str) -> Result<PathState, String> {
-        let mut lines = text.lines();
+        let mut lines = text.split_terminator('\n');
         let kind = match lines.next() {
             Some("-") | None => return Ok(PathState::default()),
             // A capital letter: a link leads there.

@@ -55,7 +55,7 @@ fn answers(tree: &Tree, printed: &str) -> Result<Vec<PathState>, Refusal> {
             Refusal::new(format!("a directory of more than {MOST} files is unsupported")).help("copy an archive")
         );
     }
-    let lines: Vec<&str> = printed.lines().collect();
+    let lines: Vec<&str> = printed.split_terminator('\n').collect();
     let texts = fuse::split_paths(&lines, tree.len() + 1).map_err(Refusal::new)?;
     texts.iter().map(|text| PathState::parse(text).map_err(Refusal::new)).collect()
 }

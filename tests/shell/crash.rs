@@ -72,6 +72,7 @@ const TASKS: &[(&str, &str)] = &[
     ("copy", "{dest: @/new, content: \"new\\n\", mode: '0600'}"),
     ("copy", "{dest: @/old, content: \"other %\\n\", backup: true}"),
     ("copy", "{dest: @/link, content: \"through\\n\"}"),
+    ("copy", "{dest: \"@/c\\rr\", content: \"%\\n\"}"),
     ("file", "{path: @/made/deep, state: directory}"),
     ("copy", "{dest: @/made/deep/inside, content: \"inside\\n\"}"),
     ("file", "{path: @/gone, state: absent}"),
