@@ -328,7 +328,7 @@ impl Scope {
     }
 
     /// What a task, or an include, has from around it.
-    fn inherited(&self) -> Option<&Inherited> {
+    pub(super) fn inherited(&self) -> Option<&Inherited> {
         let task = self.task.as_ref().map(|task| &task.inherited);
         task.or_else(|| self.include.as_ref().map(|include| &include.inherited))
     }

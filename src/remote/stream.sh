@@ -478,7 +478,7 @@ _tb_undo() {
 	if [ -n "$_tb_look" ] && [ ! -e "$_tb_k/undoing" ]; then
 		_tb_x=$(_tb_state "$_tb_look")
 		# The look does not see what is below a directory.
-		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ]; then
+		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ] && ! _tb_dangles "$3"; then
 			_tb_drop "$1" already "$5"
 			return
 		elif [ -z "$6" ] && [ -s "$_tb_k/written" ] && [ "$_tb_x" != "$(cat "$_tb_k/written")" ]; then
@@ -501,6 +501,11 @@ _tb_undo() {
 	else
 		_tb_tell U "$1" "failed $(_tb_last "$_tb_r/u.e")"
 	fi
+}
+
+# Whether a link that leads nowhere is where nothing was, which a look that follows links does not tell apart.
+_tb_dangles() {
+	[ "$1" = restore ] && [ ! -e "$_tb_k/dir" ] && [ ! -e "$_tb_k/keep" ] && [ ! -h "$_tb_k/keep" ] && [ -h "$(cat "$_tb_k/path")" ]
 }
 
 _tb_retrace() {

@@ -277,6 +277,7 @@ async fn a_host_that_goes_down_on_the_way_back_is_taken_back() {
 #[tokio::test]
 async fn tasks_that_write_over_each_other_are_taken_back() {
     let cases: &[&[(&str, &str)]] = &[
+        &[("copy", "{dest: @/n, content: x}"), ("file", "{path: @/n, state: link, src: zz, force: true}")],
         &[
             ("copy", "{dest: @/fa, content: \"x\\n\"}"),
             ("lineinfile", "{path: @/fa, line: foo}"),
