@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
+use crate::change::Apply;
 use crate::change::Change;
 use crate::change::Ran;
 use crate::change::Step;
@@ -108,13 +109,46 @@ pub fn failure(change: &Change, ran: &[Ran], why: Option<String>) -> Failure {
         }
     });
     let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    // What the user's own commands print means what they mean by it.
+    let own = step.is_some_and(|step| matches!(&step.apply, Apply::Run(script) if script.user));
     Failure {
+        help: if own { None } else { remedy(&message) },
         message,
-        help: None,
         rc,
         stdout: last.map(|ran| cut(&ran.stdout)).unwrap_or_default(),
         stderr: last.map(|ran| cut(&ran.stderr)).unwrap_or_default(),
     }
+}
+
+/// What to do about what programs of a host often say.
+fn remedy(message: &str) -> Option<String> {
+    let known = [
+        (
+            &["no space is left", "No space left on device", "is the disk full"][..],
+            "free some space on the host, then apply again",
+        ),
+        (&["Read-only file system"], "mount it for writing, or name another place"),
+        (
+            &["Permission denied", "Operation not permitted", "must be root"],
+            "write `become: true`, or log in as who may",
+        ),
+        (&["invalid user", "invalid group", "invalid spec"], "make the user or the group first, by `user` or `group`"),
+        (
+            &["Unable to locate package", "has no installation candidate"],
+            "correct the name, or fetch the lists: `update_cache: yes`",
+        ),
+        (
+            &["Could not get lock", "Unable to acquire the dpkg"],
+            "another apt runs there; wait for it, or raise `lock_timeout`",
+        ),
+        (
+            &["Could not resolve", "Temporary failure resolving"],
+            "the host cannot resolve names: see to its DNS and its way out",
+        ),
+        (&["command not found", ": not found"], "install what brings it, or correct the name"),
+    ];
+    let says = |(signs, _): &&(&[&str], &str)| signs.iter().any(|sign| message.contains(sign));
+    known.iter().find(says).map(|(_, help)| (*help).to_string())
 }
 
 /// A failure as `rescue` sees it: what `register` would see, and what the step printed.
@@ -259,4 +293,24 @@ fn censored(failure: &Failure) -> Failure {
 pub fn is_hidden(scope: &Scope, task: &Task) -> bool {
     // What cannot be decided stays hidden.
     flag(scope, task.inherited.no_log.as_ref()).map_or(true, |value| value.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_say_has_a_remedy() {
+        for (message, help) in [
+            ("cannot write /x: no space is left", Some("free some space")),
+            ("add a line: rc 1: mktemp: failed: Read-only file system", Some("mount it for writing")),
+            ("owner: root -> x: rc 1: chown: invalid user: 'x'", Some("make the user")),
+            ("install x: rc 100: E: Unable to locate package x", Some("update_cache")),
+            ("make the user x: rc 3: something else", None),
+        ] {
+            let found = remedy(message);
+            assert_eq!(found.is_some(), help.is_some(), "{message}");
+            assert!(found.unwrap_or_default().contains(help.unwrap_or_default()), "{message}");
+        }
+    }
 }

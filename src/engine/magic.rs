@@ -86,7 +86,8 @@ impl Scope {
             "ansible_host" if self.task.is_some() => Value::from(self.name()),
             "ansible_connection" if self.task.is_some() => {
                 let told = self.inherited().and_then(|inherited| inherited.connection.as_ref()?.scalar());
-                let implied = if self.store.project.inventory.hosts.contains_key(self.name()) { "ssh" } else { "local" };
+                let implied =
+                    if self.store.project.inventory.hosts.contains_key(self.name()) { "ssh" } else { "local" };
                 Value::from(told.unwrap_or_else(|| implied.to_string()))
             }
             _ => return None,
