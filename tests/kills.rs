@@ -132,4 +132,11 @@ fn packages_that_a_reboot_left_halfway_are_settled() {
         assert_eq!(lab.on("k1", packages), first, "{words}");
         assert_same(&tree, &lab.tree("k1"), words);
     }
+    // What one task installs and another removes leaves nothing either, whatever came along.
+    lab.apply(&play);
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - apt: {name: [nginx, jq], state: absent}\n";
+    lab.apply(&lab.file("fewer.yaml", text));
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert_eq!(lab.on("k1", packages), first, "installed and removed");
+    assert_same(&tree, &lab.tree("k1"), "installed and removed");
 }

@@ -124,12 +124,14 @@ done",
     )
 }
 
-/// What is printed of `names`: those which are installed.
+/// What is printed of `names`: those which are installed, and whether anything was done at all, since what came along with
+/// them is not looked at.
 fn installed(names: &[&str]) -> Look {
     let text = format!(
         "dpkg-query -W -f='${{Package}} ${{db:Status-Abbrev}}\\n' {} | while read -r _tb_n _tb_s; do
 	case $_tb_s in ?i*) printf '%s\\n' \"$_tb_n\" ;; esac
-done",
+done
+[ ! -e \"$_tb_k/first\" ] || echo touched",
         sh::words(names.iter().copied())
     );
     Look::Script { text }

@@ -22,7 +22,11 @@ _tb_transaction() {
 		# A purge takes away what is empty there, whosesoever it is.
 		find /etc/systemd/system -type d -empty >"$_tb_k/empty" 2>/dev/null
 	fi
-	_tb_now '[^nc][^ ]*' >"$_tb_k/before" && apt-mark showauto | sort >"$_tb_k/auto" && : >"$_tb_k/open" && : >"$_tb_k/first" || return
+	_tb_now '[^nc][^ ]*' >"$_tb_k/before" || return
+	if [ ! -e "$_tb_k/first" ]; then
+		cp "$_tb_k/before" "$_tb_k/orig" && apt-mark showauto | sort >"$_tb_k/auto" || return
+	fi
+	: >"$_tb_k/open" && : >"$_tb_k/first" || return
 	_tb_apt "$@"
 	_tb_r=$?
 	_tb_settled || return
