@@ -146,7 +146,7 @@ impl Module for BlockInFile {
     const EXAMPLE: &'static str = "blockinfile:\n  path: /etc/hosts\n  block: |\n    10.0.0.1 one\n    10.0.0.2 two\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["append_newline", "attr", "attributes", "encoding", "prepend_newline", "selevel", "serole", "setype", "seuser", "unsafe_writes"];
+    const UNSUPPORTED: &'static [&'static str] = &["append_newline", "attr", "attributes", "encoding", "prepend_newline", "selevel", "serole", "setype", "seuser",];
 
     type Identity = part::Identity;
     type State = part::State;

@@ -206,7 +206,7 @@ impl Module for Copy {
     const EXAMPLE: &'static str = "copy:\n  content: |\n    managed by tbctl\n  dest: /etc/motd\n  mode: '0644'\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "checksum", "decrypt", "local_follow", "selevel", "serole", "setype", "seuser", "unsafe_writes"];
+    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "checksum", "decrypt", "selevel", "serole", "setype", "seuser",];
     const FILE: Option<FileArg> = Some(FileArg { name: "src", directory: "files", template: false });
 
     type Identity = Identity;

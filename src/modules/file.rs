@@ -327,7 +327,7 @@ impl Module for File {
     const EXAMPLE: &'static str = "file:\n  path: /etc/app\n  state: directory\n  mode: '0750'\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["access_time", "access_time_format", "attr", "attributes", "modification_time", "modification_time_format", "selevel", "serole", "setype", "seuser", "unsafe_writes"];
+    const UNSUPPORTED: &'static [&'static str] = &[ "access_time_format", "attr", "attributes", "modification_time_format", "selevel", "serole", "setype", "seuser",];
 
     type Identity = Identity;
     type State = Seen;

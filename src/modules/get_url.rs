@@ -223,7 +223,7 @@ impl Module for GetUrl {
     const EXAMPLE: &'static str = "get_url:\n  url: http://10.0.0.1:8000/tool\n  dest: /usr/local/bin/tool\n  mode: '0755'\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Beyond;
-    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "backup", "ciphers", "client_cert", "client_key", "decompress", "force_basic_auth", "http_agent", "selevel", "serole", "setype", "seuser", "tmp_dest", "unredirected_headers", "unsafe_writes", "url_password", "url_username", "use_gssapi", "use_netrc", "use_proxy", "validate_certs"];
+    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "backup", "ciphers", "client_cert", "client_key", "decompress", "http_agent", "selevel", "serole", "setype", "seuser", "tmp_dest", "unredirected_headers", "use_gssapi", "use_netrc", "use_proxy",];
 
     type Identity = Identity;
     type State = State;

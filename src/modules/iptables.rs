@@ -414,7 +414,7 @@ impl Module for Iptables {
     const EXAMPLE: &'static str = "iptables:\n  chain: INPUT\n  protocol: udp\n  destination_port: 51820\n  jump: ACCEPT\n  comment: tunnels come in here\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["chain_management", "ctstate", "destination_ports", "dst_range", "flush", "gateway", "gid_owner", "goto", "icmp_type", "limit", "limit_burst", "log_level", "log_prefix", "match_set", "match_set_flags", "numeric", "reject_with", "set_counters", "set_dscp_mark", "set_dscp_mark_class", "src_range", "syn", "tcp_flags", "to_destination", "to_ports", "to_source", "uid_owner", "wait"];
+    const UNSUPPORTED: &'static [&'static str] = &["chain_management", "flush", "gateway", "match_set", "match_set_flags", "numeric", "set_counters", "set_dscp_mark", "set_dscp_mark_class", "tcp_flags",];
 
     // The whole rule is its name.
     type Identity = Iptables;

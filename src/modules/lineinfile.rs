@@ -206,7 +206,7 @@ impl Module for LineInFile {
         "lineinfile:\n  path: /etc/ssh/sshd_config\n  regexp: '^#?PermitRootLogin'\n  line: PermitRootLogin no\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "encoding", "others", "selevel", "serole", "setype", "seuser", "unsafe_writes"];
+    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "encoding", "others", "selevel", "serole", "setype", "seuser",];
 
     type Identity = part::Identity;
     type State = part::State;

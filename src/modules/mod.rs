@@ -134,6 +134,8 @@ pub struct Kind {
     pub file: Option<FileArg>,
     pub free: Option<&'static str>,
     pub aliases: &'static [&'static str],
+    /// Arguments that Ansible knows and this kind does not.
+    pub unsupported: &'static [&'static str],
     /// All arguments rendered: the decoded task.
     pub decode: fn(&Node) -> Result<Box<dyn Resource>, Diagnostic>,
     /// The probe from the arguments known so far; an error when an identity argument is missing.
@@ -158,6 +160,7 @@ impl Kind {
             file: M::FILE,
             free: M::FREE,
             aliases: M::ALIASES,
+            unsupported: M::UNSUPPORTED,
             decode: decode_one::<M>,
             probe: probe_one::<M>,
             schema: || schemars::schema_for!(M),

@@ -88,7 +88,7 @@ impl Module for Setup {
     const EXAMPLE: &'static str = "setup:\n  filter: [ansible_distribution*, ansible_default_ipv4]\n";
     const NATURE: Nature = Nature::Look;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["fact_path", "filter", "gather_timeout"];
+    const UNSUPPORTED: &'static [&'static str] = &["fact_path",];
     const ALIASES: &'static [&'static str] = &["gather_facts"];
 
     type Identity = Asked;

@@ -158,7 +158,7 @@ impl Module for Stat {
     const EXAMPLE: &'static str = "stat:\n  path: /etc/wireguard/wg0.conf\nregister: tunnel\n";
     const NATURE: Nature = Nature::Look;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["checksum_algorithm", "get_attributes", "get_checksum", "get_mime", "get_selinux_context"];
+    const UNSUPPORTED: &'static [&'static str] = &[ "get_selinux_context"];
 
     type Identity = Identity;
     type State = State;

@@ -204,7 +204,7 @@ impl Module for Systemd {
     const EXAMPLE: &'static str = "systemd:\n  name: remote-cryptsetup.target\n  state: started\n  enabled: yes\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["arguments", "daemon_reexec", "force", "pattern", "runlevel", "scope", "sleep", "use"];
+    const UNSUPPORTED: &'static [&'static str] = &["arguments", "daemon_reexec", "force", "pattern", "runlevel", "sleep", "use"];
     const ALIASES: &'static [&'static str] = &["systemd_service", "service"];
 
     type Identity = Named;

@@ -97,7 +97,7 @@ impl Module for Template {
     const EXAMPLE: &'static str = "template:\n  src: motd.j2\n  dest: /etc/motd\n  mode: '0644'\n";
     const NATURE: Nature = Nature::State;
     const REACH: Reach = Reach::Own;
-    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "block_end_string", "block_start_string", "comment_end_string", "comment_start_string", "lstrip_blocks", "newline_sequence", "output_encoding", "selevel", "serole", "setype", "seuser", "trim_blocks", "unsafe_writes", "variable_end_string", "variable_start_string"];
+    const UNSUPPORTED: &'static [&'static str] = &["attr", "attributes", "block_end_string", "block_start_string", "comment_end_string", "comment_start_string", "lstrip_blocks", "newline_sequence", "output_encoding", "selevel", "serole", "setype", "seuser", "trim_blocks", "variable_end_string", "variable_start_string"];
     const FILE: Option<FileArg> = Some(FileArg { name: "src", directory: "templates", template: true });
 
     type Identity = Identity;

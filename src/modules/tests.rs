@@ -399,3 +399,13 @@ fn every_example_is_understood() {
         }
     }
 }
+
+#[test]
+fn what_is_called_unsupported_is_no_argument() {
+    for kind in KINDS {
+        let schema = (kind.schema)().to_value();
+        let fields = schema["properties"].as_object().cloned().unwrap_or_default();
+        let both: Vec<&&str> = kind.unsupported.iter().filter(|name| fields.contains_key(**name)).collect();
+        assert!(both.is_empty(), "{}: {both:?}", kind.name);
+    }
+}

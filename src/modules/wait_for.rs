@@ -159,7 +159,7 @@ impl Module for WaitFor {
     const EXAMPLE: &'static str = "wait_for:\n  port: 22\n  timeout: 30\n";
     const NATURE: Nature = Nature::Act;
     const REACH: Reach = Reach::Beyond;
-    const UNSUPPORTED: &'static [&'static str] = &["active_connection_states", "exclude_hosts", "msg", "sleep"];
+    const UNSUPPORTED: &'static [&'static str] = &["active_connection_states", "exclude_hosts",];
 
     type Identity = Nothing;
     type State = Nothing;
