@@ -198,6 +198,10 @@ fn what_is_right_behind_a_change_stays_and_what_users_and_units_were_given_goes_
     assert!(!pruned.contains("taken back"), "{pruned}");
     assert_eq!(lab.apply(&second)["one"].changed, 0);
     assert_eq!(lab.on("one", "cat /srv/c /srv/q /home/lab/f; systemctl is-active foo || :"), "secondxxinactive\n");
+    let (fewer, _) = text.split_once("    - copy: {dest: /home/lab/f").unwrap();
+    let fewer = lab.file("fewer.yaml", &fewer.replace("VALUE", "second"));
+    let planned = lab.ok(&["plan", lab.inv(), &fewer]);
+    assert!(planned.contains("file:/home/lab/f"), "{planned}");
     let back = lab.ok(&["destroy", "--yes", lab.inv()]);
     assert!(back.contains("file:/home/lab/f: taken back"), "{back}");
     assert_same(&tree, &lab.tree("one"), "one");

@@ -85,6 +85,8 @@ async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) 
             return Ok(WRONG);
         }
     }
+    let unread: HashSet<String> =
+        survey.hosts.iter().filter(|host| host.unread.is_some()).map(|host| host.name.clone()).collect();
     let mut screen = show::screen(console, pause, &args.running);
     let mut failed: HashSet<String> = HashSet::new();
     let run = survey
@@ -101,11 +103,22 @@ async fn give_back(console: &Console, pause: &Pause, args: &Args, crowd: Crowd) 
     let back: Vec<String> = run
         .hosts
         .iter()
-        .filter(|(name, host)| host.lost.is_none() && host.kept == 0 && !failed.contains(*name) && !run.interrupted)
+        .filter(|(name, host)| {
+            host.lost.is_none()
+                && host.kept == 0
+                && !failed.contains(*name)
+                && !unread.contains(*name)
+                && !run.interrupted
+        })
         .map(|(name, _)| name.clone())
         .collect();
     met::forget(&testbed, &back)?;
-    Ok(if failed.is_empty() || run.interrupted { run::code(&run) } else { 2 })
+    Ok(match run::code(&run) {
+        code if run.interrupted => code,
+        _ if !failed.is_empty() => 2,
+        0 if !unread.is_empty() => 4,
+        code => code,
+    })
 }
 
 /// Shows what would be taken back; a code if there is nothing to go on with.
@@ -114,15 +127,18 @@ fn prepare(console: &Console, args: &Args, survey: &Survey, testbed: &str) -> Op
     for host in &survey.hosts {
         let text = preview(host, args.force);
         entries += host.entries().len();
-        if let Some(why) = &host.refused {
-            let text = format!("{}: what was done there as root is not known: {why}", host.name);
+        if let Some(why) = &host.unread {
+            let text = format!("{}: not all of what was done there is known: {why}", host.name);
             console.note(labelled("warning:", &text, 0, look::WIDTH).trim_end());
+        } else if let Some(why) = &host.refused {
+            let text = format!("{}: nothing is kept by root there, who cannot be asked: {why}", host.name);
+            console.note(labelled("note:", &text, 0, look::WIDTH).trim_end());
         }
         if !text.is_empty() && !args.yes {
             console.note(text.trim_end());
         }
     }
-    let lost = survey.hosts.iter().any(|host| host.lost.is_some());
+    let lost = survey.hosts.iter().any(|host| host.lost.is_some() || host.unread.is_some());
     if entries > 0 || args.yes {
         return None;
     }

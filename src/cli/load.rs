@@ -76,13 +76,13 @@ pub(super) fn build(
     choice: &Choice,
 ) -> Result<(Loaded, Graph, Diagnostics), Stop> {
     let (mut loaded, mut faults) = partly(console, sources, connection, playbooks)?;
-    let wrong = faults.has_errors();
     if !loaded.project.gaps.inventory {
         faults.extend(links::read(&loaded).err().unwrap_or_default());
         let project = Arc::new(loaded.project);
         faults.extend(reach::faults(&project, &loaded.templates, &console.redactor));
         loaded.project = Arc::unwrap_or_clone(project);
     }
+    let wrong = faults.has_errors();
     let (graph, found) = build::built(&loaded.project, &loaded.templates, choice);
     faults.extend(found);
     match wrong {

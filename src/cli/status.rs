@@ -114,7 +114,11 @@ fn status(testbed: &str, host: &Memory) -> Status {
     let mut status = Status {
         host: host.name.clone(),
         testbed: testbed.to_string(),
-        lost: host.lost.clone().or_else(|| host.refused.clone().filter(|_| entries.is_empty())),
+        lost: host
+            .lost
+            .clone()
+            .or_else(|| host.unread.clone())
+            .or_else(|| host.refused.clone().filter(|_| entries.is_empty())),
         resources: entries.len(),
         ..Status::default()
     };

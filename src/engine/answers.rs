@@ -226,8 +226,8 @@ impl Schedule {
         }
         self.events.push(What::HostLost { host: name, why: message.to_string(), help });
         self.lose(host, message.to_string());
-        if play.is_some_and(|play| self.nobody_is_left(play)) {
-            self.stop();
+        if let Some(play) = play {
+            self.end_behind(play);
         }
     }
 

@@ -179,21 +179,36 @@ impl Schedule {
         let host = self.graph.node(node).host;
         let frame = self.graph.node(node).block.clone();
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
-        self.hosts[host].forces = self.forces(node, scope);
+        self.begin_to_fall(node, scope);
         let rescued = is_rescued(frame.as_deref());
         self.nodes[node as usize].failure = Some(failure.clone());
         self.fall(host, frame, failure);
         ended.rescued = rescued;
         ended.ignored = ended.rescued;
-        if (fatal && !ended.ignored) || self.nobody_is_left(self.graph.node(node).play) {
+        if fatal && !ended.ignored {
             self.stop();
         }
     }
 
-    /// Whether all hosts of a play have failed: then the playbook is over, as in Ansible.
-    pub(super) fn nobody_is_left(&self, play: usize) -> bool {
-        let hosts = self.graph.plays[play].hosts.iter().filter_map(|name| self.graph.host(name));
-        hosts.into_iter().all(|host| self.hosts[host].gone.is_some())
+    /// Notes where a failure that is carried outwards began.
+    pub(super) fn begin_to_fall(&mut self, node: NodeId, scope: &Scope) {
+        let forces = self.forces(node, scope);
+        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
+        let state = &mut self.hosts[host];
+        (state.fell_in, state.forces) = (play, forces);
+    }
+
+    /// When all hosts of a play have failed, the plays behind it do not begin, as in Ansible.
+    pub(super) fn end_behind(&mut self, play: usize) {
+        let mut hosts = self.graph.plays[play].hosts.iter().filter_map(|name| self.graph.host(name));
+        if !hosts.all(|host| self.store.gone.contains_key(&host)) {
+            return;
+        }
+        for node in 0..self.graph.nodes.len() as NodeId {
+            if self.graph.node(node).play > play && !self.nodes[node as usize].ended {
+                self.end_silently(node);
+            }
+        }
     }
 
     /// What `rescue` and what comes behind it see of a failure inside of a block.
@@ -212,10 +227,12 @@ impl Schedule {
     /// Carries a failure outwards to the nearest block that deals with it.
     pub(super) fn fall(&mut self, host: HostId, frame: Option<Arc<Frame>>, failure: Failure) {
         let Some(frame) = frame else {
+            let play = self.hosts[host].fell_in;
             match self.hosts[host].forces {
-                Some(play) => self.leave_to_handlers(host, play),
-                None => self.lose(host, failure.message),
+                true => self.leave_to_handlers(host, play),
+                false => self.lose(host, failure.message),
             }
+            self.end_behind(play);
             return;
         };
         let state = &mut self.hosts[host];
@@ -253,12 +270,12 @@ impl Schedule {
         says.or(self.store.project.config.any_errors_fatal).unwrap_or(false)
     }
 
-    /// The play whose handlers run although this node fails: `force_handlers`.
-    fn forces(&self, node: NodeId, scope: &Scope) -> Option<usize> {
+    /// Whether handlers run although this node fails: `force_handlers`.
+    fn forces(&self, node: NodeId, scope: &Scope) -> bool {
         let found = self.graph.node(node);
         let says = ready::flag(scope, self.graph.plays[found.play].force_handlers.as_ref()).ok().flatten();
         let forced = says.or(self.store.project.config.force_handlers).unwrap_or(false);
-        (forced && found.handler.is_none()).then_some(found.play)
+        forced && found.handler.is_none()
     }
 
     /// The host takes part in the rest of the play by its handlers alone.

@@ -54,8 +54,8 @@ impl Scope {
             "ansible_play_name" => Value::from(play.name.as_ref().and_then(Node::scalar).unwrap_or_default()),
             "playbook_dir" => path(&play.directory),
             "inventory_dir" => inventory.directories.first().map(|dir| path(dir))?,
-            "role_name" | "ansible_role_name" => Value::from(self.task.as_ref()?.role.as_ref()?.name.as_str()),
-            "role_path" => path(&self.task.as_ref()?.role.as_ref()?.path),
+            "role_name" | "ansible_role_name" => Value::from(self.role()?.name.as_str()),
+            "role_path" => path(&self.role()?.path),
             "ansible_check_mode" => Value::from(self.store.plan),
             "ansible_diff_mode" => Value::from(self.store.diff),
             "ansible_version" => Value::from_pairs([("full", Value::from("2.19.0")), ("major", Value::from(2))]),
@@ -83,8 +83,8 @@ impl Scope {
             "ansible_managed" => Value::from("Ansible managed"),
             "ansible_forks" => Value::from(FORKS),
             // Only a task sees it; in `hostvars` it is what was written down, as in Ansible.
-            "ansible_host" if self.task.is_some() => Value::from(self.name()),
-            "ansible_connection" if self.task.is_some() => {
+            "ansible_host" if self.inherited().is_some() => Value::from(self.name()),
+            "ansible_connection" if self.inherited().is_some() => {
                 let told = self.inherited().and_then(|inherited| inherited.connection.as_ref()?.scalar());
                 let implied =
                     if self.store.project.inventory.hosts.contains_key(self.name()) { "ssh" } else { "local" };

@@ -23,6 +23,7 @@ use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
 use crate::event::NodeId;
 use crate::graph::Work;
+use crate::lang::lookup::Fault;
 use crate::lang::node::Node;
 use crate::lang::task::Task;
 use crate::modules::Kind;
@@ -64,7 +65,14 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
             }
             return faults;
         }
-        Work::Include(_) | Work::Facts { .. } => return faults,
+        Work::Include(include) => {
+            let condition = store.templates.condition(&include.inherited.when, &scope(store, id).lookup());
+            if let (Err(Fault::Error(fault)), true) = (condition, is_reached(store, id)) {
+                faults.push(fault.at(&include.span));
+            }
+            return faults;
+        }
+        Work::Facts { .. } => return faults,
     };
     for node in [&task.action.args].into_iter().chain(&task.name).chain(task.loops.iter().map(|over| &over.over)) {
         faults.extend(store.templates.check(node));

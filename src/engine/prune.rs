@@ -11,6 +11,7 @@ use crate::engine::drive::Telling;
 use crate::engine::left::Left;
 use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Schedule;
+use crate::engine::survey;
 use crate::event::What;
 use crate::graph::HostId;
 use crate::journal::Entry;
@@ -73,13 +74,15 @@ fn users(schedule: &Schedule, host: HostId) -> Vec<As> {
     known
 }
 
-/// Brings the journals of those who have not been met in this run: root, and who logs in.
+/// Brings the journals of those who have not been met in this run: root, who logs in, and whom root finds.
 async fn read_journals(schedule: &mut Schedule, handles: &[Option<Handle>], answers: &mut Answers) {
-    let nothing = Look::Script { text: ":".into() };
+    let nothing = survey::nothing();
+    let keepers = Look::Script { text: survey::KEEPERS.into() };
+    let mut found = vec![false; handles.len()];
     let mut open = 0;
     for (host, handle) in handles.iter().enumerate() {
         if let Some(handle) = handle.as_ref().filter(|_| schedule.hosts[host].gone.is_none()) {
-            handle.send(Order::Probe(vec![(None, nothing.clone()), (Some("root".into()), nothing.clone())]));
+            handle.send(Order::Probe(vec![(None, keepers.clone()), (Some("root".into()), keepers.clone())]));
             open += 1;
         }
     }
@@ -87,6 +90,16 @@ async fn read_journals(schedule: &mut Schedule, handles: &[Option<Handle>], answ
         match answers.recv().await {
             Some((host, Answer::Journal { user, journal: Ok(journal) })) => {
                 schedule.hosts[host].journals.insert(user, journal);
+            }
+            Some((host, Answer::Probed(said))) if !std::mem::replace(&mut found[host], true) => {
+                let lines: Vec<&str> = said.iter().flatten().flat_map(|text| text.lines()).collect();
+                let known = &schedule.hosts[host].journals;
+                let users = survey::keepers_of(&lines).into_iter().filter(|user| !known.contains_key(user));
+                let questions: Vec<_> = users.map(|user| (user, nothing.clone())).collect();
+                match handles[host].as_ref().filter(|_| !questions.is_empty()) {
+                    Some(handle) => handle.send(Order::Probe(questions)),
+                    None => open -= 1,
+                }
             }
             Some((_, Answer::Probed(_) | Answer::Lost { .. })) => open -= 1,
             Some(_) => {}

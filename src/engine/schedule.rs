@@ -566,6 +566,7 @@ impl Schedule {
         if let Some(failure) = failure {
             let found = self.graph.node(node);
             let (host, frame) = (found.host, found.block.clone());
+            self.begin_to_fall(node, &self.scope(node));
             self.fall(host, frame, failure);
         }
         step

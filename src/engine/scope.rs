@@ -333,7 +333,7 @@ impl Scope {
         task.or_else(|| self.include.as_ref().map(|include| &include.inherited))
     }
 
-    fn role(&self) -> Option<&Arc<Role>> {
+    pub(super) fn role(&self) -> Option<&Arc<Role>> {
         let of_task = self.task.as_ref().and_then(|task| task.role.as_ref());
         of_task.or_else(|| self.include.as_ref()?.role.as_ref())
     }

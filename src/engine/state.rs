@@ -60,13 +60,15 @@ pub struct HostState {
     pub failed_frames: HashMap<usize, Fall>,
     /// Blocks whose failure goes on outwards once they are left, innermost last.
     pub falling: Vec<(Arc<Frame>, Failure)>,
+    /// The play in which it began.
+    pub fell_in: usize,
     /// What is seen of the last failure inside of a block: `ansible_failed_task`, `ansible_failed_result`.
     pub rescued: Option<[(String, Value); 2]>,
     /// What somebody reads of which place of facts.
     pub facts_wanted: BTreeSet<(NodeId, Group)>,
     pub connected: bool,
-    /// The play whose handlers run although a task fails.
-    pub forces: Option<usize>,
+    /// The handlers of that play run all the same: `force_handlers`.
+    pub forces: bool,
 }
 
 /// What happened in a block on one host.

@@ -24,8 +24,10 @@ pub struct Memory {
     /// Why the host could not be asked.
     pub lost: Option<String>,
     pub help: Option<String>,
-    /// Why root's journal could not be read, on a host that is there.
+    /// Why nobody could become root, on a host that is there.
     pub refused: Option<String>,
+    /// Why a journal that is there, or may be, could not be read.
+    pub unread: Option<String>,
     /// What each user was asked beside it, and answered.
     pub said: Vec<(As, String)>,
 }
@@ -64,7 +66,7 @@ pub fn nothing() -> Look {
 }
 
 /// Who else keeps a journal of the testbed, as far as can be seen; and for whom it is not root, whether root may.
-const KEEPERS: &str = r#"while IFS=: read -r _tb_n _tb_x _tb_x _tb_x _tb_x _tb_p _tb_x; do
+pub(super) const KEEPERS: &str = r#"while IFS=: read -r _tb_n _tb_x _tb_x _tb_x _tb_x _tb_p _tb_x; do
 	[ ! -e "$_tb_p/.local/state/tbctl/${_tb_j##*/}/journal" ] || echo "keeper $_tb_n"
 done </etc/passwd
 [ -O / ] || [ ! -d /var/lib/tbctl ] || echo rooted"#;
@@ -108,10 +110,7 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
                 host.said =
                     users.into_iter().zip(said).filter_map(|(user, said)| Some((user, said.clone().ok()?))).collect();
                 let kept: Vec<&str> = kept.iter().flatten().flat_map(|text| text.lines()).collect();
-                if let Some(why) = host.refused.as_ref().filter(|_| kept.contains(&"rooted")) {
-                    host.lost = Some(format!("{why}; and root keeps what was changed there"));
-                    host.help = Some("name a way to root: `-K`, or `ansible_become_password`".into());
-                }
+                host.unread = host.refused.clone().filter(|_| kept.contains(&"rooted"));
                 others[index] = keepers_of(&kept);
                 match handles[index].as_ref().filter(|_| !others[index].is_empty()) {
                     Some(handle) => {
@@ -122,8 +121,12 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
                 }
             }
             Answer::Probed(answers) => {
-                let said = std::mem::take(&mut others[index]).into_iter().zip(answers);
-                host.said.extend(said.filter_map(|(user, said)| Some((user, said.ok()?))));
+                for (user, said) in std::mem::take(&mut others[index]).into_iter().zip(answers) {
+                    match said {
+                        Ok(said) => host.said.push((user, said)),
+                        Err(why) => host.unread = Some(why),
+                    }
+                }
                 open -= 1;
             }
             Answer::Lost { why, .. } => {
@@ -139,7 +142,7 @@ pub async fn survey(workers: Vec<Worker>, look: Look) -> Survey {
 }
 
 /// Users that were found to keep a journal, each once. Root was asked already.
-fn keepers_of(lines: &[&str]) -> Vec<As> {
+pub(super) fn keepers_of(lines: &[&str]) -> Vec<As> {
     let mut names: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("keeper ")).collect();
     names.sort_unstable();
     names.dedup();

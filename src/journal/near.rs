@@ -75,7 +75,11 @@ impl Near {
             Sort::Attributes => same(&[Sort::File], about).into_iter().chain(trees()).collect(),
             Sort::Tree => {
                 let inside = self.of.iter().filter(|(path, _)| is_below(path, about)).flat_map(|(_, all)| all);
-                inside.filter(|(sort, _)| matches!(sort, Sort::File | Sort::Attributes)).map(|(_, seq)| *seq).collect()
+                let seen = [Sort::File, Sort::Attributes, Sort::Tree];
+                let inside = inside.filter(|(sort, _)| seen.contains(sort)).map(|(_, seq)| *seq).chain(trees());
+                // Two entries of one tree are one.
+                let own: Vec<u32> = same(&[Sort::Tree], about);
+                inside.filter(|seq| !own.contains(seq)).collect()
             }
             Sort::Unit => Vec::new(),
         };
@@ -101,6 +105,7 @@ mod tests {
             ("file:/lib/a.service", 7),
             ("file:/etcetera", 8),
             ("user:a", 9),
+            ("tree:/etc/in", 10),
         ];
         let near = Near::new(all.into_iter());
         for (id, seen) in [
@@ -108,7 +113,8 @@ mod tests {
             ("line:/etc/a:4567", &[1]),
             ("block:/etc/a:# {mark}: x", &[1]),
             ("attributes:/etc/a", &[1, 5]),
-            ("tree:/etc", &[1, 4]),
+            ("tree:/etc", &[1, 4, 10]),
+            ("tree:/etc/in", &[5]),
             ("file:/lib/a.service", &[6]),
             ("unit:a.service", &[]),
             ("user:a", &[]),

@@ -1,6 +1,6 @@
 //! Variables that are the same on every host and at every time: what templates in `hosts:` and in names of imports can use.
 //!
-//! Knows a flat list of values; everything else waits for the run.
+//! Knows a flat list of values; everything else waits for the run, or does not exist where nothing else can.
 
 use std::path::Path;
 use std::sync::Arc;

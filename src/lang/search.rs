@@ -20,6 +20,7 @@ pub struct Search {
 
 impl Search {
     /// Paths to try for `name`, in order; `kind` is the directory of its sort: `files`, `templates`, `tasks`, `vars`.
+    /// The first two may also stand beside a directory `playbooks`.
     pub fn candidates(&self, kind: &str, name: &str) -> Vec<PathBuf> {
         let name = Path::new(name);
         if name.is_absolute() {
@@ -37,7 +38,7 @@ impl Search {
             }
         }
         // The layout `playbooks/` beside `templates/` and `files/`.
-        if matches!(kind, "templates" | "files") {
+        if matches!(kind, "templates" | "files") && self.playbook.ends_with("playbooks") {
             paths.push(tidy(&self.playbook.join("..").join(kind).join(name)));
         }
         paths

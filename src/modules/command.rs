@@ -198,6 +198,15 @@ fn expanded(word: &str) -> String {
     out
 }
 
+/// Whether a shell gives this name a value of its own, which is in no environment.
+fn is_of_the_shell(name: &str) -> bool {
+    const OWN: [&str; 24] = [
+        "COLUMNS", "DIRSTACK", "EUID", "FUNCNAME", "GROUPS", "HISTCMD", "HOSTNAME", "HOSTTYPE", "IFS", "LINENO", "LINES",
+        "MACHTYPE", "OPTARG", "OPTERR", "OPTIND", "OSTYPE", "PIPESTATUS", "PPID", "PS1", "PS2", "PS4", "RANDOM", "SECONDS", "UID",
+    ];
+    OWN.contains(&name) || ["BASH", "EPOCH", "_tb_"].iter().any(|start| name.starts_with(start)) || name == "_"
+}
+
 /// The name behind a `$`, and what comes behind it.
 fn variable(text: &str) -> Option<(&str, &str)> {
     let is_name = |name: &str| {
@@ -208,7 +217,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
         Some(inner) => inner.split_once('}')?,
         None => text.split_at(text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())),
     };
-    is_name(name).then_some((name, behind))
+    (is_name(name) && !is_of_the_shell(name)).then_some((name, behind))
 }
 
 impl Module for Command {
@@ -273,6 +282,7 @@ mod tests {
             ("a~", "a~"),
             ("~root/x", "~root/x"),
             ("$NONE ${NONE}", "$NONE ${NONE}"),
+            ("$PPID $OPTIND ${_tb_x}", "$PPID $OPTIND ${_tb_x}"),
             ("$1 $$ ${} ${A", "$1 $$ ${} ${A"),
             ("it's $A \"`date`\" \\", "it's the a \"`date`\" \\"),
         ] {

@@ -39,4 +39,29 @@ fn without_hosts_the_playbook_is_over() {
     let one = "- hosts: a,b\n  tasks:\n    - command: fail\n      when: inventory_hostname == 'a'\n- hosts: c\n  tasks:\n    \
                - command: touch x\n";
     check(one, &[&format!("a command: {FAILS}"), "b command: skipped", "c command: changed"]);
+    let in_a_block =
+        "- hosts: a\n  tasks:\n    - block:\n        - command: fail\n- hosts: c\n  tasks:\n    - command: touch x\n";
+    check(in_a_block, &[&format!("a command: {FAILS}")]);
+    let once = "- hosts: a,b\n  tasks:\n    - command: fail\n      run_once: true\n- hosts: c\n  tasks:\n    - command: touch x\n";
+    check(once, &[&format!("a command: {FAILS}")]);
+    let forced = "- hosts: a,b\n  force_handlers: true\n  tasks:\n    - command: touch y\n      notify: wake\n    \
+                  - command: fail\n      run_once: true\n  handlers:\n    - name: wake\n      command: touch z\n\
+                  - hosts: c\n  tasks:\n    - command: touch x\n";
+    let all = [
+        "a command: changed",
+        &format!("a command: {FAILS}"),
+        "a wake: changed",
+        "b command: changed",
+        "b wake: changed",
+    ];
+    check_any_order(forced, &all);
+}
+
+/// The same, where hosts go on side by side.
+#[track_caller]
+fn check_any_order(playbook: &str, ends: &[&str]) {
+    let mut hosts = BTreeMap::new();
+    let mut played = play(playbook, "a,b,c,", &mut hosts, Rules::default()).ends;
+    played.sort_by_key(|line| line.starts_with('b'));
+    assert_eq!(played, ends);
 }

@@ -4,6 +4,8 @@ _tb_whole
 [ ! -e open ] || _tb_settled || exit
 _tb_now '[^nc][^ ]*' >now || exit
 touch added gone
+sort -u -o added added
+sort -u -o gone gone
 # What one task installed another may have removed, and the other way round: what was there at first decides.
 [ -e orig ] || cp before orig
 _tb_r=0
