@@ -202,8 +202,13 @@ fn what_is_right_behind_a_change_stays_and_what_users_and_units_were_given_goes_
     let fewer = lab.file("fewer.yaml", &fewer.replace("VALUE", "second"));
     let planned = lab.ok(&["plan", lab.inv(), &fewer]);
     assert!(planned.contains("file:/home/lab/f"), "{planned}");
+    // Who cannot become root does not say that all is back, and takes back what is theirs.
+    lab.on("one", "mv /etc/sudoers.d /etc/sudoers.x");
+    let out = lab.run(&["destroy", "--yes", lab.inv(), "-u", "lab", "-b"]);
+    assert_eq!(out.status.code(), Some(4), "{out:?}");
+    lab.on("one", "mv /etc/sudoers.x /etc/sudoers.d; test ! -e /home/lab/f && test -e /srv/q");
     let back = lab.ok(&["destroy", "--yes", lab.inv()]);
-    assert!(back.contains("file:/home/lab/f: taken back"), "{back}");
+    assert!(back.contains("file:/srv/q: taken back"), "{back}");
     assert_same(&tree, &lab.tree("one"), "one");
     assert_eq!(
         lab.on("one", "systemctl is-active foo; ls -A /home/lab/.local 2>&1 | head -1"),

@@ -57,16 +57,19 @@ impl Schedule {
         }));
     }
 
-    /// What of a user's journal left the playbook, the last touched first.
-    pub fn left(&self, host: HostId, user: &As, journal: &Journal) -> Vec<Left> {
+    /// Tasks that may have been done on any host.
+    pub fn delegated(&self) -> Vec<NodeId> {
+        let is_delegated =
+            |id: &NodeId| self.graph.node(*id).task().is_some_and(|task| task.inherited.delegate_to.is_some());
+        (0..self.graph.nodes.len() as NodeId).filter(is_delegated).collect()
+    }
+
+    /// What of a user's journal left the playbook, the last touched first. `delegated`: see [`Schedule::delegated`].
+    pub fn left(&self, host: HostId, user: &As, journal: &Journal, delegated: &[NodeId]) -> Vec<Left> {
         let wanted = &self.hosts[host].wanted;
-        // What is delegated may have come here from any host.
-        let here = |id: &NodeId| {
-            let node = self.graph.node(*id);
-            node.task().is_some_and(|task| node.host == host || task.inherited.delegate_to.is_some())
-        };
+        let tasks = self.graph.chains[host].iter().chain(delegated).copied();
         let (mut all, mut unseen) = (HashSet::new(), HashSet::new());
-        for node in (0..self.graph.nodes.len() as NodeId).filter(here) {
+        for node in tasks.filter(|node| self.graph.node(*node).task().is_some()) {
             let title = self.graph.place(node).task;
             if !self.nodes[node as usize].settled {
                 unseen.insert(title.clone());

@@ -31,12 +31,13 @@ pub(super) async fn run(
     telling: &mut Telling<'_>,
 ) {
     read_journals(schedule, handles, answers).await;
+    let delegated = schedule.delegated();
     for (host, handle) in handles.iter().enumerate() {
         let Some(handle) = handle.as_ref().filter(|_| schedule.hosts[host].gone.is_none()) else { continue };
         let name = schedule.graph.hosts[host].clone();
         for user in users(schedule, host) {
             let journal = schedule.hosts[host].journals[&user].clone();
-            let left = schedule.left(host, &user, &journal);
+            let left = schedule.left(host, &user, &journal, &delegated);
             match schedule.rules.left {
                 Leaving::Undone => {
                     let entries: Vec<Entry> =
