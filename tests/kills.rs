@@ -95,6 +95,7 @@ fn whatever_comes_between_the_host_converges_and_goes_back() {
     for how in [Disturbance::Kill, Disturbance::Interrupt, Disturbance::Cut, Disturbance::Reboot] {
         for moment in 0..MOMENTS {
             let what = format!("{how:?} at {moment}/{MOMENTS} of a run");
+            eprintln!("{what}");
             let mut child = begin(&lab, &play);
             // The moment is what is tried: there is no event to wait for.
             std::thread::sleep(length * (2 * moment + 1) / (2 * MOMENTS));

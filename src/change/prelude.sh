@@ -155,9 +155,11 @@ _tb_member() {
 	done </etc/group
 }
 
-# A read-only script of a kind; it always ends its output with a line end.
+# A read-only script of a kind; it always ends its output with a line end. 75: whoever has to be asked does not answer, which is
+# no state.
 _tb_look() {
 	_tb_x=$(eval "$1" 2>/dev/null </dev/null)
+	[ $? != 75 ] || _tb_mute=yes
 	[ -z "$_tb_x" ] || printf '%s\n' "$_tb_x"
 }
 

@@ -201,8 +201,9 @@ impl Module for Sysctl {
                     "False" => "0".to_string(),
                     other => plain(other),
                 };
-                self.keep(now, Some(&value), &mut change);
+                // The file last: a host that restarts in between would set by it what was never seen as it was before.
                 self.set(now, &value, &mut change)?;
+                self.keep(now, Some(&value), &mut change);
             }
             _ => self.keep(now, None, &mut change),
         }

@@ -248,9 +248,9 @@ impl Module for Systemd {
         let commands = self.commands(&now.unit);
         if !commands.is_empty() {
             let script: Vec<String> = commands.iter().map(|verb| self.run(verb, &name)).collect();
-            // Whether it runs is not looked at, since it may have ended by itself; but then that it was touched has to be seen.
+            // Nothing is no answer: it comes from a systemd that is going down. Whether it runs is not looked at, since it may have ended by itself; but then that it was touched has to be seen.
             let text = format!(
-                "systemctl show -p UnitFileState {} 2>/dev/null\n[ ! -e \"$_tb_k/touched\" ] || echo touched",
+                "systemctl show -p UnitFileState {} 2>/dev/null || exit 75\n[ ! -e \"$_tb_k/touched\" ] || echo touched",
                 sh::quote(&name)
             );
             let resource = Resource::new(format!("unit:{name}"), Look::Script { text });

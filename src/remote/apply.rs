@@ -575,6 +575,9 @@ fn why(word: &str, ran: &[Ran]) -> Option<String> {
             Some("the host cannot watch over it, as `confirm` asks: it could not start a process of its own".into())
         }
         "keep" => Some("what was there before could not be kept; is the disk full?".into()),
+        "unseen" => {
+            Some("what was there before could not be seen: who knows it does not answer; does the host go down?".into())
+        }
         // The last line on standard error is a sentence of ours.
         "sorry" => last.and_then(|ran| ran.stderr.lines().last()).map(str::to_string),
         _ => None,

@@ -192,12 +192,14 @@ _tb_holds() {
 	return 1
 }
 
-# Prints a state by the shell text that looks at it.
+# Prints a state by the shell text that looks at it. Ends with 75 where there is no answer, as in a host that goes down.
 _tb_state() (
 	LC_ALL=C
 	export LC_ALL
 	exec </dev/null 2>/dev/null
+	_tb_mute=
 	eval " $1"
+	[ -z "$_tb_mute" ] || exit 75
 )
 
 # Right before a step. $1: the entry, $2: its look, $3: how its path is kept, $4: the path, $5: the resource. An entry is always looked at in
@@ -220,18 +222,23 @@ _tb_remember() {
 		{ [ -z "$5" ] || printf '%s\n' "$5" >"$_tb_k/id"; } && true >"$_tb_k/ready"; then
 		return 0
 	fi 2>/dev/null
-	_tb_s=keep
+	[ -n "$_tb_s" ] || _tb_s=keep
 	return 1
 }
 
 _tb_before() {
 	_tb_x=$(_tb_state "$_tb_look")
+	if [ $? = 75 ]; then
+		_tb_s=unseen
+		return 1
+	fi
 	printf '%s' "$_tb_look" >"$_tb_k/look" && printf '%s\n' "$_tb_x" >"$_tb_k/prior"
 }
 
 # Notes the state that a step has left. Half of it would read as another state.
 _tb_after() {
 	_tb_x=$(_tb_state "$_tb_look")
+	[ $? != 75 ] || return
 	printf '%s\n' "$_tb_x" >"$_tb_k/now" && mv -f "$_tb_k/now" "$_tb_k/written"
 } 2>/dev/null
 
@@ -253,6 +260,7 @@ _tb_renote() {
 	for _tb_n in $_tb_near; do
 		_tb_q=$_tb_j/k/$_tb_n
 		_tb_x=$(_tb_seen)
+		[ $? != 75 ] || continue
 		printf '%s\n' "$_tb_x" >"$_tb_q/now" && mv -f "$_tb_q/now" "$_tb_q/written"
 	done
 	_tb_near=
@@ -478,7 +486,10 @@ _tb_undo() {
 	if [ -n "$_tb_look" ] && [ ! -e "$_tb_k/undoing" ]; then
 		_tb_x=$(_tb_state "$_tb_look")
 		# The look does not see what is below a directory.
-		if [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ] && ! _tb_dangles "$3"; then
+		if [ $? = 75 ]; then
+			_tb_tell U "$1" "failed its state cannot be seen: who knows it does not answer"
+			return
+		elif [ ! -e "$_tb_k/tree" ] && [ "$_tb_x" = "$(cat "$_tb_k/prior")" ] && ! _tb_dangles "$3"; then
 			_tb_drop "$1" already "$5"
 			return
 		elif [ -z "$6" ] && [ -s "$_tb_k/written" ] && [ "$_tb_x" != "$(cat "$_tb_k/written")" ]; then

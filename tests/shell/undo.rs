@@ -249,6 +249,39 @@ async fn what_was_changed_since_is_left_alone() {
 }
 
 #[tokio::test]
+async fn no_answer_is_no_state() {
+    for shell in SHELLS {
+        let mut rig = rig(shell).await;
+        let (value, mute) = (rig.path("value"), rig.path("mute"));
+        let look = Look::Script { text: format!("[ ! -e {mute} ] || exit 75\ncat {value}") };
+        let step = |text: &str| Step {
+            what: "value: changed".into(),
+            resource: Some(Resource::new("value", look.clone())),
+            apply: Apply::run(text),
+            undo: Undo::By(format!("echo first >{value}")),
+            diff: None,
+        };
+        fs::write(&value, "first\n").unwrap();
+        fs::write(&mute, "").unwrap();
+        let said = short(&rig.apply(vec![part(1, vec![step(&format!("echo second >{value}"))])]).await);
+        assert!(said[0].starts_with("1 failed: what was there before could not be seen"), "{shell}: {said:?}");
+        assert_eq!(fs::read_to_string(&value).unwrap(), "first\n", "{shell}");
+        // Seen before, but not behind: it is not known who wrote what is there, and it goes back all the same.
+        fs::remove_file(&mute).unwrap();
+        let said = short(&rig.apply(vec![part(2, vec![step(&format!("echo third >{value}; true >{mute}"))])]).await);
+        assert_eq!(said, ["2 did 0"], "{shell}");
+        let entries = journal(&mut rig).await.entries;
+        let said = undo(&mut rig, entries.clone(), false).await;
+        assert_eq!(said, ["1 Failed(\"its state cannot be seen: who knows it does not answer\")"], "{shell}");
+        assert_eq!(fs::read_to_string(&value).unwrap(), "third\n", "{shell}");
+        fs::remove_file(&mute).unwrap();
+        assert_eq!(undo(&mut rig, entries, false).await, ["1 Back"], "{shell}");
+        assert_eq!(fs::read_to_string(&value).unwrap(), "first\n", "{shell}");
+        forget(&mut rig).await;
+    }
+}
+
+#[tokio::test]
 async fn a_lost_connection_does_not_stop_the_way_back() {
     for shell in SHELLS {
         let mut rig = rig(shell).await;
