@@ -112,6 +112,9 @@ pub enum What {
         #[serde(rename = "took")]
         seconds: f64,
         trips: BTreeMap<String, u64>,
+        /// What it came to, by host, for readers that keep no state of their own.
+        #[serde(default)]
+        recap: BTreeMap<String, Counts>,
     },
 }
 
@@ -148,10 +151,10 @@ pub struct Ended {
     pub steps: Vec<Shown>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemEnded>,
-    /// The failure was ignored (`ignore_errors`) or rescued.
+    /// The failure was ignored: `ignore_errors`.
     #[serde(default)]
     pub ignored: bool,
-    /// The failure was dealt with by a block's `rescue`; it is `ignored` too.
+    /// The failure was dealt with by a block's `rescue`.
     #[serde(default)]
     pub rescued: bool,
     /// What `debug` says, and what `register` sees, without secrets and `no_log`.

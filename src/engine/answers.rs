@@ -114,13 +114,15 @@ impl Schedule {
     pub(super) fn did(&mut self, host: HostId, part: u64, ran: Vec<Ran>, failed: Option<Option<String>>) {
         let Some(Busy::Applying { parts, .. }) = &mut self.hosts[host].busy else { return };
         let Some(sent) = parts.remove(&part) else { return };
+        let mut at = self.hosts[host].cursor;
         for Right { node, index, result, output } in sent.confirms {
+            self.pass_over_skipped(host, node, &mut at);
             if let Some(output) = output {
                 self.merge(node, output);
             }
             self.item_done(node, index, result);
         }
-        self.pass_over_skipped(host, sent.node);
+        self.pass_over_skipped(host, sent.node, &mut at);
         let Some(item) = sent.item else { return };
         let task = self.graph.node(sent.node).task().cloned();
         let mut result = match item.change.is_empty() && failed.is_none() {
@@ -145,11 +147,14 @@ impl Schedule {
         self.item_done(sent.node, item.index, judged);
     }
 
-    /// What is skipped before a node is skipped whatever becomes of that node, and what is only said there is said.
-    fn pass_over_skipped(&mut self, host: HostId, until: NodeId) {
-        let chain = self.graph.chains[host].iter().copied().skip(self.hosts[host].cursor);
-        let before: Vec<NodeId> = chain.take_while(|&node| node != until).collect();
-        for node in before {
+    /// What is skipped before a node is skipped whatever becomes of that node, and what is only said there is said. `at`: how far
+    /// the host's chain was gone through already.
+    fn pass_over_skipped(&mut self, host: HostId, until: NodeId, at: &mut usize) {
+        if self.graph.node(until).host != host {
+            return;
+        }
+        while let Some(&node) = self.graph.chains[host].get(*at).filter(|&&node| node != until) {
+            *at += 1;
             let Work::Task { task, kind } = self.graph.node(node).work.clone() else { continue };
             if self.nodes[node as usize].ended || !matches!(self.gate(node), Gate::Open) {
                 continue;
@@ -250,7 +255,7 @@ impl Schedule {
         let task = self.graph.node(node).task().cloned();
         let fatal = task.is_some_and(|task| self.is_fatal(&self.scope(node), &task));
         if fatal {
-            self.stop();
+            self.fails_for_all(node);
         }
     }
 }

@@ -59,7 +59,8 @@ impl<'a> Telling<'a> {
             .filter_map(|(handle, name)| Some((name.clone(), handle.as_ref()?.trips())))
             .collect();
         let seconds = self.began.elapsed().as_secs_f64();
-        self.tell(What::RunEnded { seconds, trips });
+        let recap = self.run.hosts.iter().map(|(name, host)| (name.clone(), host.counts.clone())).collect();
+        self.tell(What::RunEnded { seconds, trips, recap });
     }
 }
 

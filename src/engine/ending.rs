@@ -12,8 +12,10 @@ use crate::engine::judge;
 use crate::engine::measured;
 use crate::engine::ready;
 use crate::engine::schedule::Command;
+use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Schedule;
 use crate::engine::schedule::Step;
+use crate::engine::schedule::blank;
 use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::state::Fall;
@@ -179,23 +181,53 @@ impl Schedule {
         let host = self.graph.node(node).host;
         let frame = self.graph.node(node).block.clone();
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
-        self.begin_to_fall(node, scope);
+        self.begin_to_fall(host, node);
         let rescued = is_rescued(frame.as_deref());
         self.nodes[node as usize].failure = Some(failure.clone());
         self.fall(host, frame, failure);
         ended.rescued = rescued;
-        ended.ignored = ended.rescued;
-        if fatal && !ended.ignored {
-            self.stop();
+        if fatal {
+            self.fails_for_all(node);
         }
     }
 
+    /// What fails here fails for every host of the play: none of them begins anything behind it, but what their blocks do then.
+    pub(super) fn fails_for_all(&mut self, node: NodeId) {
+        // The run did not come to its end: what it may have wanted yet stays.
+        self.rules.left = Leaving::Stays;
+        let found = self.graph.node(node);
+        for name in &self.graph.plays[found.play].hosts {
+            let Some(host) = self.graph.host(name).filter(|&host| host != found.host) else { continue };
+            let state = &mut self.hosts[host];
+            if state.shared.is_none_or(|known| found.pos < self.graph.node(known).pos) {
+                state.shared = Some(node);
+            }
+            if state.busy.is_some() {
+                self.commands.push(Command::Stop(host));
+            }
+        }
+    }
+
+    /// Whether a node is behind a failure of another host that is its host's too.
+    pub(super) fn is_behind_all(&self, node: NodeId) -> bool {
+        let found = self.graph.node(node);
+        self.hosts[found.host].shared.is_some_and(|failed| found.pos > self.graph.node(failed).pos)
+    }
+
+    /// The host fails as another one did.
+    pub(super) fn share(&mut self, host: HostId) {
+        let Some(node) = self.hosts[host].shared.take() else { return };
+        let failed = self.graph.node(node).clone();
+        let message = format!("`any_errors_fatal`: {} failed", self.graph.hosts[failed.host]);
+        self.begin_to_fall(host, node);
+        self.fall(host, failed.block, Failure { message, ..blank() });
+    }
+
     /// Notes where a failure that is carried outwards began.
-    pub(super) fn begin_to_fall(&mut self, node: NodeId, scope: &Scope) {
-        let forces = self.forces(node, scope);
-        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
+    pub(super) fn begin_to_fall(&mut self, host: HostId, node: NodeId) {
+        let forces = self.forces(node, &self.scope(node));
         let state = &mut self.hosts[host];
-        (state.fell_in, state.forces) = (play, forces);
+        (state.fell_in, state.forces) = (self.graph.node(node).play, forces);
     }
 
     /// When all hosts of a play have failed, the plays behind it do not begin, as in Ansible.

@@ -3,6 +3,7 @@
 use crate::engine::schedule::Schedule;
 use crate::engine::state::Fall;
 use crate::event::NodeId;
+use crate::graph::Frame;
 use crate::graph::HostId;
 use crate::graph::Once;
 use crate::graph::Part;
@@ -31,6 +32,12 @@ impl Schedule {
         }
         let mut frame = found.block.as_ref();
         while let Some(own) = frame {
+            if own.together
+                && own.part != Part::Body
+                && let Some(other) = self.still_inside(node, own)
+            {
+                return Gate::Wait(other);
+            }
             let fall = self.hosts[host].failed_frames.get(&own.id);
             let open = match own.part {
                 Part::Body => fall.is_none(),
@@ -51,6 +58,18 @@ impl Schedule {
             Work::Facts { .. } => Gate::Quiet,
             _ => Gate::Open,
         }
+    }
+
+    /// Where another host of the play is, if it has not yet come through the body of a block all hosts leave together.
+    fn still_inside(&self, node: NodeId, frame: &Frame) -> Option<NodeId> {
+        let found = self.graph.node(node);
+        let hosts = self.graph.plays[found.play].hosts.iter().filter_map(|name| self.graph.host(name));
+        hosts.filter(|&host| host != found.host).find_map(|host| {
+            let chain = self.graph.chains[host].iter().copied().skip(self.hosts[host].cursor);
+            let next = chain.into_iter().find(|&other| !self.nodes[other as usize].ended)?;
+            let other = self.graph.node(next);
+            (other.pos < found.pos && !frame.is_left_at(other)).then_some(next)
+        })
     }
 
     /// What became of the earlier uses of a role that runs once.

@@ -98,7 +98,7 @@ fn what_the_plan_does_not_say_is_not_done() {
         rescued,
         "x",
         "",
-        &["ignored: the plan does not say this, so nothing of it was done: run touch", "REFUSED"],
+        &["rescued: the plan does not say this, so nothing of it was done: run touch", "REFUSED"],
         &[],
     );
 }

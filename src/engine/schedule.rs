@@ -100,7 +100,7 @@ pub struct Schedule {
     pub nodes: Vec<NodeState>,
     pub(super) events: Vec<What>,
     pub(super) commands: Vec<Command>,
-    /// Nothing new is begun: a fatal error or Ctrl-C.
+    /// Nothing new is begun: Ctrl-C.
     pub(super) stopping: bool,
     pub(super) next_part: u64,
     pub(super) sleeping: usize,
@@ -285,6 +285,10 @@ impl Schedule {
     /// Ends the node at a cursor if that needs no trip.
     pub(super) fn step(&mut self, node: NodeId) -> Step {
         let host = self.graph.node(node).host;
+        if self.is_behind_all(node) {
+            self.share(host);
+            return Step::Ended;
+        }
         let block = self.graph.node(node).block.clone();
         if !self.leave_blocks(host, block.as_ref()) {
             return Step::Ended;
@@ -566,7 +570,7 @@ impl Schedule {
         if let Some(failure) = failure {
             let found = self.graph.node(node);
             let (host, frame) = (found.host, found.block.clone());
-            self.begin_to_fall(node, &self.scope(node));
+            self.begin_to_fall(host, node);
             self.fall(host, frame, failure);
         }
         step

@@ -62,6 +62,8 @@ pub struct HostState {
     pub falling: Vec<(Arc<Frame>, Failure)>,
     /// The play in which it began.
     pub fell_in: usize,
+    /// With `any_errors_fatal`: the node of another host whose failure is this one's too, once it has come past that place.
+    pub shared: Option<NodeId>,
     /// What is seen of the last failure inside of a block: `ansible_failed_task`, `ansible_failed_result`.
     pub rescued: Option<[(String, Value); 2]>,
     /// What somebody reads of which place of facts.

@@ -201,6 +201,7 @@ pub(super) fn play_in(dir: &Path, inventory: &str, hosts: &mut BTreeMap<String, 
                     Outcome::Changed => "changed".into(),
                     Outcome::Unknown(why) => format!("unknown ({why})"),
                     Outcome::Failed(failure) if ended.ignored => format!("ignored: {}", failure.message),
+                    Outcome::Failed(failure) if ended.rescued => format!("rescued: {}", failure.message),
                     Outcome::Failed(failure) => format!("failed: {}", failure.message),
                     Outcome::Skipped(_) => "skipped".into(),
                     Outcome::Unreached(_) => "unreached".into(),
@@ -309,7 +310,7 @@ fn failures_can_be_ignored_rescued_and_fatal() {
     let played = check(
         rescued,
         &[
-            "a command: ignored: run fail: it ended with rc 1",
+            "a command: rescued: run fail: it ended with rc 1",
             "a command: changed",
             "a command: changed",
             "a command: changed",

@@ -82,6 +82,9 @@ impl Schedule {
         self.look_at_facts(host, &mut ahead);
         let chain = self.graph.chains[host].clone();
         for &node in chain.iter().skip(self.hosts[host].cursor) {
+            if self.is_behind_all(node) {
+                break;
+            }
             if !self.nodes[node as usize].ended {
                 self.look_at(host, node, &mut ahead);
             }

@@ -249,17 +249,31 @@ impl<'a> Builder<'a> {
                 Entry::Block(block) => {
                     let id = self.graph.frames;
                     self.graph.frames += 1;
+                    let rescues = !block.rescue.is_empty();
+                    let together = (rescues || !block.always.is_empty()) && self.fails_for_all(&block.body);
                     let parts =
                         [(Part::Body, &block.body), (Part::Rescue, &block.rescue), (Part::Always, &block.always)];
                     for (part, entries) in parts {
-                        let rescues = !block.rescue.is_empty();
-                        let frame = Frame { id, part, rescues, parent: at.block.clone() };
+                        let frame = Frame { id, part, rescues, together, parent: at.block.clone() };
                         self.entries(entries, &At { block: Some(Arc::new(frame)), ..at.clone() }, next);
                     }
                 }
                 Entry::Include(include) => self.include(include, at, next),
             }
         }
+    }
+
+    /// Whether a failure of one of them may be one of all hosts: `any_errors_fatal`, which may be a template.
+    fn fails_for_all(&self, entries: &[Entry]) -> bool {
+        let says = |inherited: &Inherited| match &inherited.any_errors_fatal {
+            Some(node) => node.is_live() || is_true(Some(node)),
+            None => self.config.any_errors_fatal == Some(true),
+        };
+        entries.iter().any(|entry| match entry {
+            Entry::Task(task) => says(&task.inherited),
+            Entry::Block(block) => self.fails_for_all(&block.body),
+            Entry::Include(include) => says(&include.inherited),
+        })
     }
 
     fn task(&mut self, task: &Task, at: &At, next: &mut u32) {

@@ -87,7 +87,23 @@ pub struct Frame {
     pub id: usize,
     pub part: Part,
     pub rescues: bool,
+    /// A failure in its body may be one of all hosts: none goes on to the other parts before all are through it.
+    pub together: bool,
     pub parent: Option<Arc<Frame>>,
+}
+
+impl Frame {
+    /// Whether a node is in another part of this block than its body.
+    pub fn is_left_at(&self, node: &Node) -> bool {
+        let mut frame = node.block.as_ref();
+        while let Some(own) = frame {
+            if own.id == self.id {
+                return own.part != Part::Body;
+            }
+            frame = own.parent.as_ref();
+        }
+        false
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,154 @@
+//! What Ansible itself made of the playbooks in `tests/ansible`, host by host and task by task: tbctl comes to the same.
+//!
+//! `sh tests/ansible/record.sh` runs each of them by Ansible and writes beside it what that came to, so no answer is typed in by
+//! hand. The playbooks change nothing outside of `{{ tmp }}`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tbctl::event::Ended;
+use tbctl::event::Event;
+use tbctl::event::Outcome;
+use tbctl::event::Run;
+use tbctl::event::What;
+
+/// What is known of a task in general, which `debug` does not say itself; Ansible has more of it than tbctl.
+const OF_THE_RUN: [&str; 5] = ["changed", "failed", "skipped", "skip_reason", "false_condition"];
+/// What a loop adds to its items.
+const OF_THE_LOOP: [&str; 4] = ["ansible_loop_var", "ansible_index_var", "ansible_loop", "item"];
+
+fn playbooks() -> Vec<PathBuf> {
+    let files = std::fs::read_dir("tests/ansible").unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = files.filter(|path| path.with_extension("told").exists() && path.is_file()).collect();
+    found.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+    found.sort();
+    found
+}
+
+/// What a result of `debug` says itself.
+fn said(result: &Value) -> Value {
+    let Value::Object(fields) = result else { return result.clone() };
+    let named = |key: &str| fields.get(key).and_then(Value::as_str).unwrap_or_default();
+    let theirs = [named("ansible_loop_var"), named("ansible_index_var")];
+    let own = fields.iter().filter(|(key, _)| {
+        let key = key.as_str();
+        !OF_THE_RUN.contains(&key) && !OF_THE_LOOP.contains(&key) && !theirs.contains(&key)
+    });
+    Value::Object(own.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+/// JSON as Python prints it with sorted keys.
+fn python(value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                python(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            for (at, (key, item)) in sorted.into_iter().enumerate() {
+                write!(out, "{}{}: ", if at > 0 { ", " } else { "" }, Value::from(key.as_str())).unwrap();
+                python(item, out);
+            }
+            out.push('}');
+        }
+        other => write!(out, "{other}").unwrap(),
+    }
+}
+
+fn line(kind: &str, task: &str, ended: &Ended) -> Option<String> {
+    let word = match &ended.outcome {
+        Outcome::Same => "ok",
+        Outcome::Changed => "changed",
+        Outcome::Skipped(_) => "skipped",
+        Outcome::Failed(_) if ended.ignored => "ignored",
+        Outcome::Failed(_) => "failed",
+        Outcome::Unreached(_) => "unreachable",
+        Outcome::Unknown(_) => panic!("{task} is not known after an apply"),
+    };
+    // Of a task of a role its own name.
+    let task = task.split_once(" : ").map_or(task, |(_, name)| name);
+    if kind == "include" && word == "ok" {
+        return None;
+    }
+    let mut text = format!("{task}: {word}");
+    if kind == "debug" && matches!(word, "ok" | "changed") {
+        let result = ended.result.as_ref().unwrap();
+        let words = match result.get("results").and_then(Value::as_array) {
+            Some(items) => Value::Array(items.iter().map(said).collect()),
+            None => said(result),
+        };
+        text.push(' ');
+        python(&words, &mut text);
+    }
+    Some(text)
+}
+
+/// Everything of a run, told as `callback/told.py` tells it of Ansible's.
+fn told(events: &str) -> String {
+    let mut run = Run::default();
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in events.lines().map(|line| serde_json::from_str::<Event>(line).unwrap()) {
+        run.fold(&event);
+        if let What::NodeEnded { place, ended, .. } = &event.what {
+            lines.entry(place.host.clone()).or_default().extend(line(&place.kind, &place.task, ended));
+        }
+    }
+    let mut out = String::new();
+    let hosts: BTreeMap<_, _> = run.hosts.iter().collect();
+    for (host, state) in hosts {
+        for line in lines.remove(host).unwrap_or_default() {
+            writeln!(out, "{host}  {line}").unwrap();
+        }
+        let count = &state.counts;
+        writeln!(
+            out,
+            "{host}  ok={} changed={} unreachable={} failed={} skipped={} rescued={} ignored={}",
+            count.ok, count.changed, count.unreachable, count.failed, count.skipped, count.rescued, count.ignored
+        )
+        .unwrap();
+    }
+    out
+}
+
+fn differences(path: &Path) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let tmp = home.path().join("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tbctl"));
+    command.args(["apply", "--json", "tests/ansible/hosts.yaml"]).arg(path);
+    command.args(["-e", &format!("tmp={}", tmp.display())]).env("HOME", home.path());
+    let output = command.output().unwrap();
+    let theirs = std::fs::read_to_string(path.with_extension("told")).unwrap();
+    let ours = told(&String::from_utf8(output.stdout).unwrap());
+    if ours == theirs {
+        return String::new();
+    }
+    let mut out = format!("--- {}\n{}", path.display(), String::from_utf8_lossy(&output.stderr));
+    let diff = similar::TextDiff::from_lines(&theirs, &ours);
+    for change in diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal) {
+        write!(out, "{}{change}", if change.tag() == similar::ChangeTag::Insert { "tbctl   " } else { "ansible " })
+            .unwrap();
+    }
+    out
+}
+
+#[test]
+fn every_playbook_comes_to_what_ansible_makes_of_it() {
+    let only = std::env::var("TBCTL_ONLY").unwrap_or_default();
+    let all = playbooks();
+    assert!(!all.is_empty());
+    let wrong: String =
+        all.iter().filter(|path| path.display().to_string().contains(&only)).map(|path| differences(path)).collect();
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
