@@ -60,13 +60,13 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
     let (task, kind) = match &node.work {
         Work::Task { task, kind } => (task, kind),
         Work::Include(include) if includes::is_late(include) && is_reached(store, id) => {
-            if let Some(fault) = includes::fault(&scope(store, id), include) {
+            if let Some(fault) = includes::fault(&Scope::at(store, id), include) {
                 faults.push(*fault);
             }
             return faults;
         }
         Work::Include(include) => {
-            let condition = store.templates.condition(&include.inherited.when, &scope(store, id).lookup());
+            let condition = store.templates.condition(&include.inherited.when, &Scope::at(store, id).lookup());
             if let (Err(Fault::Error(fault)), true) = (condition, is_reached(store, id)) {
                 faults.push(fault.at(&include.span));
             }
@@ -88,7 +88,7 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
     if let Some(fault) = no_host(store, task) {
         faults.push(fault);
     }
-    let scope = scope(store, id);
+    let scope = Scope::at(store, id);
     match ready::prepare(&scope, task, kind, users) {
         Ready::Fault(fault) if is_reached(store, id) => faults.push(fault.at(&task.span)),
         Ready::Go { items, .. } => {
@@ -130,7 +130,7 @@ fn door(scope: &Scope, task: &Task) -> Door {
 fn is_reached(store: &Arc<Store>, id: NodeId) -> bool {
     let Some(gate) = store.graph.node(id).gate else { return true };
     let Work::Include(include) = &store.graph.node(gate).work else { return true };
-    let lookup = scope(store, gate).lookup();
+    let lookup = Scope::at(store, gate).lookup();
     matches!(store.templates.condition(&include.inherited.when, &lookup), Ok(true)) && is_reached(store, gate)
 }
 
@@ -142,19 +142,6 @@ fn no_host(store: &Store, task: &Task) -> Option<Diagnostic> {
     let fault = Diagnostic::error(format!("there is no host `{name}` to delegate to")).at(&node.span);
     let fault = fault.lacks(Lacking::Name(name.clone()));
     (!here).then(|| fault.suggest(&name, store.graph.hosts.iter().map(String::as_str)))
-}
-
-fn scope(store: &Arc<Store>, id: NodeId) -> Scope {
-    let node = store.graph.node(id);
-    Scope {
-        store: store.clone(),
-        host: node.host,
-        play: node.play,
-        pos: node.pos.clone(),
-        task: node.task().cloned(),
-        include: node.include().cloned(),
-        local: Arc::default(),
-    }
 }
 
 /// Each argument on its own, so that one that is wrong does not hide another. What comes of a template is not known yet, but

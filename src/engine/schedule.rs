@@ -250,17 +250,8 @@ impl Schedule {
     }
 
     pub(super) fn scope(&self, node: NodeId) -> Scope {
-        let found = self.graph.node(node);
-        let scope = Scope {
-            store: self.store.clone(),
-            host: found.host,
-            play: found.play,
-            pos: found.pos.clone(),
-            task: found.task().cloned(),
-            include: found.include().cloned(),
-            local: Arc::default(),
-        };
-        match &self.hosts[found.host].rescued {
+        let scope = Scope::at(&self.store, node);
+        match &self.hosts[scope.host].rescued {
             Some(seen) => scope.with(seen.clone()),
             None => scope,
         }

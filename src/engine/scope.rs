@@ -31,6 +31,7 @@ use crate::lang::lookup::Lookup;
 use crate::lang::lookup::PathKind;
 use crate::lang::lookup::Pending;
 use crate::lang::lookup::Search as Sort;
+use crate::lang::playbook::Play;
 use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
 use crate::lang::role::Role;
@@ -266,7 +267,8 @@ pub struct Scope {
     pub play: usize,
     /// Values of nodes before this position are seen.
     pub pos: Pos,
-    /// `None` for `hostvars`: what no task can add to.
+    /// Not so in `hostvars`: what plays, roles and tasks say is not seen there, as in Ansible.
+    pub own: bool,
     pub task: Option<Arc<Task>>,
     /// The include whose turn it is: like a task, it sees what is around it.
     pub include: Option<Arc<Include>>,
@@ -287,6 +289,21 @@ const CONNECTION: [&str; 8] = [
 ];
 
 impl Scope {
+    /// What is seen at a node.
+    pub fn at(store: &Arc<Store>, node: NodeId) -> Scope {
+        let found = store.graph.node(node);
+        Scope {
+            store: Arc::clone(store),
+            host: found.host,
+            play: found.play,
+            pos: found.pos.clone(),
+            own: true,
+            task: found.task().cloned(),
+            include: found.include().cloned(),
+            local: Arc::default(),
+        }
+    }
+
     /// This scope with names of its own in front: loop variables.
     #[must_use]
     pub fn with(&self, more: impl IntoIterator<Item = (String, Value)>) -> Scope {
@@ -348,8 +365,13 @@ impl Scope {
         own.or_else(|| last(&self.role()?.var_layers(), name))
     }
 
+    /// The play, as far as what it says is seen.
+    fn own_play(&self) -> Option<&Arc<Play>> {
+        self.store.graph.plays.get(self.play).filter(|_| self.own)
+    }
+
     fn play_vars(&self, name: &str) -> Option<Found> {
-        let play = self.store.graph.plays.get(self.play)?;
+        let play = self.own_play()?;
         let roles = play.public_roles.iter().rev().find_map(|role| last(&role.exported_layers(), name));
         roles
             .or_else(|| {
@@ -383,8 +405,8 @@ impl Scope {
     fn defaults(&self, name: &str) -> Option<Found> {
         let own = self.role().and_then(|role| last(&role.default_layers(), name));
         own.or_else(|| {
-            let play = self.store.graph.plays.get(self.play)?;
-            play.public_roles.iter().rev().find_map(|role| last(&role.default_layers(), name))
+            let public = &self.own_play()?.public_roles;
+            public.iter().rev().find_map(|role| last(&role.default_layers(), name))
         })
     }
 }
@@ -414,11 +436,13 @@ impl Lookup for Scope {
             let layers = [role.default_layers(), role.var_layers(), role.param_layers()];
             layers.iter().flatten().for_each(|vars| add(vars));
         }
-        if let Some(play) = self.store.graph.plays.get(self.play) {
+        if let Some(play) = self.own_play() {
             add(&play.vars);
             for role in &play.public_roles {
                 role.default_layers().iter().chain(&role.exported_layers()).for_each(|vars| add(vars));
             }
+        }
+        if let Some(play) = self.store.graph.plays.get(self.play) {
             self.store.project.inventory.layers(self.name(), &play.beside).iter().for_each(|layer| add(layer.vars));
         }
         let own = self.store.writers.keys().filter(|(host, _)| *host == self.host).map(|(_, name)| name.clone());
@@ -463,6 +487,7 @@ impl Lookup for HostVars {
                 host,
                 play: *play,
                 pos: pos.clone(),
+                own: false,
                 task: None,
                 include: None,
                 local: Arc::default(),
