@@ -41,6 +41,12 @@ impl Schedule {
         Step::Ended
     }
 
+    /// Ends a node whose turn never comes.
+    pub(super) fn pass_by(&mut self, node: NodeId) -> Step {
+        self.nodes[node as usize].passed = true;
+        self.end_silently(node)
+    }
+
     pub(super) fn end_failed(&mut self, node: NodeId, failure: Failure) -> Step {
         self.fail_node(node, failure);
         Step::Ended
@@ -233,12 +239,12 @@ impl Schedule {
     /// When all hosts of a play have failed, the plays behind it do not begin, as in Ansible.
     pub(super) fn end_behind(&mut self, play: usize) {
         let mut hosts = self.graph.plays[play].hosts.iter().filter_map(|name| self.graph.host(name));
-        if !hosts.all(|host| self.store.gone.contains_key(&host)) {
+        if !hosts.all(|host| self.store.is_gone(host)) {
             return;
         }
         for node in 0..self.graph.nodes.len() as NodeId {
             if self.graph.node(node).play > play && !self.nodes[node as usize].ended {
-                self.end_silently(node);
+                self.pass_by(node);
             }
         }
     }
@@ -317,10 +323,10 @@ impl Schedule {
             let found = self.graph.node(node);
             let stays = found.play == play && found.handler.is_some();
             if !self.nodes[node as usize].ended && !stays {
-                self.end_silently(node);
+                self.pass_by(node);
             }
         }
-        self.store_mut().gone.entry(host).or_insert(place);
+        self.store_mut().leave(host, place, None);
     }
 
     /// How far a host has come.
@@ -336,11 +342,11 @@ impl Schedule {
         self.hosts[host].gone.get_or_insert(why);
         for &node in &self.graph.chains[host].clone() {
             if !self.nodes[node as usize].ended {
-                self.end_silently(node);
+                self.pass_by(node);
             }
         }
         self.hosts[host].cursor = self.graph.chains[host].len();
-        self.store_mut().gone.entry(host).or_insert(place);
+        self.store_mut().leave(host, place, None);
         self.give_up_facts(host);
     }
 }

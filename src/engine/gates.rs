@@ -56,19 +56,25 @@ impl Schedule {
         }
         match found.work {
             Work::Facts { .. } => Gate::Quiet,
-            _ => Gate::Open,
+            _ => self.others_behind(node),
         }
     }
 
-    /// Where another host of the play is, if it has not yet come through the body of a block all hosts leave together.
-    fn still_inside(&self, node: NodeId, frame: &Frame) -> Option<NodeId> {
+    /// Where the other hosts of a node's play are.
+    pub(super) fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let found = self.graph.node(node);
         let hosts = self.graph.plays[found.play].hosts.iter().filter_map(|name| self.graph.host(name));
-        hosts.filter(|&host| host != found.host).find_map(|host| {
-            let chain = self.graph.chains[host].iter().copied().skip(self.hosts[host].cursor);
-            let next = chain.into_iter().find(|&other| !self.nodes[other as usize].ended)?;
-            let other = self.graph.node(next);
-            (other.pos < found.pos && !frame.is_left_at(other)).then_some(next)
+        hosts.filter(|&host| host != found.host).filter_map(|host| {
+            let ahead = self.graph.chains[host].iter().skip(self.hosts[host].cursor);
+            ahead.copied().find(|&other| !self.nodes[other as usize].ended)
+        })
+    }
+
+    /// Where another host is, if it has not yet come through the body of a block all hosts leave together.
+    fn still_inside(&self, node: NodeId, frame: &Frame) -> Option<NodeId> {
+        self.others(node).find(|&other| {
+            let other = self.graph.node(other);
+            other.pos < self.graph.node(node).pos && !frame.is_left_at(other)
         })
     }
 

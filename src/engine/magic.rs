@@ -100,7 +100,7 @@ impl Scope {
         let (store, mut names) = (&self.store, Vec::new());
         for name in &play.hosts {
             let Some(host) = store.graph.host(name) else { continue };
-            if store.gone.get(&host).is_some_and(|place| *place < self.pos) {
+            if store.is_absent(host, self.play, &self.pos) {
                 continue;
             }
             let earlier = store.graph.chains[host].iter().take_while(|&&id| store.graph.node(id).pos < self.pos);

@@ -22,6 +22,7 @@ pub mod lockout;
 mod looping;
 mod magic;
 pub mod measured;
+mod meta;
 mod order;
 pub mod plan_key;
 pub mod precheck;

@@ -34,7 +34,6 @@ use crate::event::What;
 use crate::graph::Graph;
 use crate::graph::HostId;
 use crate::graph::Work;
-use crate::graph::build::word;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Pending;
 use crate::lang::task::Task;
@@ -288,7 +287,7 @@ impl Schedule {
             Gate::Open => {}
             Gate::Silent => {
                 self.nodes[node as usize].skipped = true;
-                return self.end_silently(node);
+                return self.pass_by(node);
             }
             Gate::Quiet => return self.pass_facts(node),
             Gate::Wait(other) => return Step::Waits(vec![Pending(format!("node {other}"))]),
@@ -296,7 +295,7 @@ impl Schedule {
         if self.nodes[node as usize].sleeping {
             return Step::Waits(Vec::new());
         }
-        if let Some(leader) = self.graph.node(node).leader {
+        if let Some(leader) = self.leader(node) {
             return self.follow(node, leader);
         }
         match self.graph.node(node).work.clone() {
@@ -522,28 +521,11 @@ impl Schedule {
         Step::Waits(on)
     }
 
-    fn meta(&mut self, node: NodeId, task: &Arc<Task>) -> Step {
-        let scope = self.scope(node);
-        match self.store.templates.condition(&task.inherited.when, &scope.lookup()) {
-            Ok(true) => {}
-            Ok(false) => return self.end_with(node, skipped(CONDITION), false),
-            Err(Fault::Unknown(on)) => return self.unknown(node, on),
-            Err(Fault::Error(fault)) => return self.end_failed(node, judge::of_fault(&fault)),
-        }
-        let (host, play) = (self.graph.node(node).host, self.graph.node(node).play);
-        let hosts = match word(task) {
-            Some("end_host") => vec![host],
-            Some("end_play") => (0..self.hosts.len()).collect(),
-            _ => Vec::new(),
-        };
-        for host in hosts {
-            for &other in &self.graph.clone().chains[host] {
-                if self.graph.node(other).play == play {
-                    self.end_silently(other);
-                }
-            }
-        }
-        self.end_silently(node)
+    /// With `run_once`: the node of the first host that is there, unless it is this one.
+    pub(super) fn leader(&self, node: NodeId) -> Option<NodeId> {
+        let first = self.graph.node(node).leader?;
+        // They stand side by side, one for each host.
+        (first..node).find(|&other| !self.nodes[other as usize].passed)
     }
 
     /// With `run_once`: the first host's end counts for all.

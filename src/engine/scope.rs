@@ -68,14 +68,23 @@ pub struct Store {
     outputs: HashMap<NodeId, Output>,
     /// `ansible_…` by the node that gathered them, and which groups of them were.
     facts: HashMap<NodeId, Facts>,
-    /// Hosts that failed or were lost, and the last place they came to.
-    pub gone: HashMap<HostId, Pos>,
+    /// Hosts that failed, were lost or have ended their play.
+    pub absent: HashMap<HostId, Vec<Absence>>,
     /// `env` lookups see these.
     pub environment: Arc<IndexMap<String, String>>,
     /// Taken for `now()`.
     pub now: std::time::SystemTime,
     pub keys: Arc<Keys>,
     pub measured: Arc<Measured>,
+}
+
+/// That a host takes no part behind a place.
+#[derive(Debug, Clone)]
+pub struct Absence {
+    /// The last place it came to.
+    pub from: Pos,
+    /// The last play it is not part of; `None`: not of any more.
+    pub until: Option<usize>,
 }
 
 /// What one node found out about its host.
@@ -114,7 +123,7 @@ impl Store {
             writers,
             outputs: HashMap::new(),
             facts: HashMap::new(),
-            gone: HashMap::new(),
+            absent: HashMap::new(),
             environment: Arc::default(),
             now: std::time::SystemTime::now(),
             keys: Arc::default(),
@@ -130,6 +139,23 @@ impl Store {
         self.graph = graph;
     }
 
+    /// Whether a host takes no part any more at a place of a play.
+    pub fn is_absent(&self, host: HostId, play: usize, pos: &Pos) -> bool {
+        let covers = |absence: &Absence| absence.from < *pos && absence.until.is_none_or(|until| play <= until);
+        self.absent.get(&host).is_some_and(|absences| absences.iter().any(covers))
+    }
+
+    /// Whether a host takes part in nothing any more.
+    pub fn is_gone(&self, host: HostId) -> bool {
+        self.absent.get(&host).is_some_and(|absences| absences.iter().any(|absence| absence.until.is_none()))
+    }
+
+    pub fn leave(&mut self, host: HostId, from: Pos, until: Option<usize>) {
+        if !self.is_gone(host) {
+            self.absent.entry(host).or_default().push(Absence { from, until });
+        }
+    }
+
     /// A node has ended; what it left behind is visible from now on.
     pub fn put(&mut self, node: NodeId, output: Output) {
         self.outputs.insert(node, output);
@@ -138,6 +164,12 @@ impl Store {
     /// Takes back what was only assumed.
     pub fn forget(&mut self, node: NodeId) {
         self.outputs.remove(&node);
+    }
+
+    /// A node that was passed by has its turn yet.
+    pub fn forget_all(&mut self, node: NodeId) {
+        self.forget(node);
+        self.facts.remove(&node);
     }
 
     pub fn output(&self, node: NodeId) -> Option<&Output> {

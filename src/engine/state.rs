@@ -141,6 +141,8 @@ pub struct NodeState {
     pub failure: Option<Failure>,
     pub changed: bool,
     pub skipped: bool,
+    /// It had no turn: its host was gone, or it was no part of the run there.
+    pub passed: bool,
     /// All its items were looked at, and ended well.
     pub settled: bool,
 }

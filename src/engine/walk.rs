@@ -130,7 +130,7 @@ impl Schedule {
             ahead.closed = true;
             ahead.more = true;
         }
-        if self.graph.node(node).leader.is_some() || self.nodes[node as usize].sleeping {
+        if self.leader(node).is_some() || self.nodes[node as usize].sleeping {
             ahead.closed = true;
             return;
         }

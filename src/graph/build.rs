@@ -306,7 +306,7 @@ impl<'a> Builder<'a> {
         let mut pos = at.prefix.clone();
         pos.push(*next);
         *next += 1;
-        let once = matches!(&work, Work::Task { task, .. } if is_true(task.inherited.run_once.as_ref()));
+        let once = matches!(&work, Work::Task { task, .. } if is_for_all(task));
         let mut placed: Vec<NodeId> = Vec::new();
         for &host in &at.hosts {
             let id = self.graph.nodes.len() as NodeId;
@@ -338,6 +338,17 @@ fn answers_to(task: &Task, include: &Include) -> Task {
 /// The word of `meta`.
 pub fn word(task: &Task) -> Option<&str> {
     task.action.free_form.as_ref().and_then(|node| node.as_text())
+}
+
+/// Whether one host's turn counts for all.
+fn is_for_all(task: &Task) -> bool {
+    tells_all(task) || is_true(task.inherited.run_once.as_ref())
+}
+
+/// Whether the run is told something about all hosts.
+pub fn tells_all(task: &Task) -> bool {
+    let all = ["end_play", "end_batch", "clear_host_errors"];
+    task.action.kind.name == "meta" && word(task).is_some_and(|word| all.contains(&word))
 }
 
 /// A keyword that says yes without a template.

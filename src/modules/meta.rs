@@ -24,10 +24,13 @@ pub enum Order {
     /// Ends the play for all hosts, without failure.
     #[serde(rename = "end_play")]
     EndPlay,
+    /// The same, as there is one batch.
+    #[serde(rename = "end_batch")]
+    EndBatch,
     /// Ends the play for this host, without failure.
     #[serde(rename = "end_host")]
     EndHost,
-    /// Lets hosts that failed take part again.
+    /// Lets hosts that failed take part in the plays behind this one.
     #[serde(rename = "clear_host_errors")]
     ClearHostErrors,
     /// Logs out and in again.
@@ -39,12 +42,13 @@ const ORDERS: &[(&str, Order)] = &[
     ("flush_handlers", Order::FlushHandlers),
     ("noop", Order::Noop),
     ("end_play", Order::EndPlay),
+    ("end_batch", Order::EndBatch),
     ("end_host", Order::EndHost),
     ("clear_host_errors", Order::ClearHostErrors),
     ("reset_connection", Order::ResetConnection),
 ];
 
-const UNSUPPORTED: &[&str] = &["clear_facts", "end_batch", "end_role", "refresh_inventory"];
+const UNSUPPORTED: &[&str] = &["clear_facts", "end_role", "refresh_inventory"];
 
 impl TryFrom<String> for Order {
     type Error = String;
