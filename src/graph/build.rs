@@ -1,6 +1,7 @@
 //! From plays to the graph: one node per task and host, chosen by tags, with the edges that can be known before the run.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use petgraph::algo::kosaraju_scc;
@@ -28,6 +29,7 @@ use crate::lang::node::Node as Static;
 use crate::lang::playbook::Play;
 use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
+use crate::lang::role::Role;
 use crate::lang::task::Entry;
 use crate::lang::task::Include;
 use crate::lang::task::Task;
@@ -382,22 +384,26 @@ pub(super) fn notify_edges(graph: &mut Graph, from: usize, faults: &mut Diagnost
     graph.edges.extend(edges);
 }
 
-/// The handlers that answer to a name: the last one of that name, and all that listen to it.
+/// The handlers that answer to a name: one of that name, and all that listen to it. Of several of one name those of the last
+/// role or play count, and of these the first, as in Ansible.
 pub fn answering(handlers: &[Arc<Task>], name: &str) -> Vec<usize> {
-    let named = handlers.iter().rposition(|task| {
-        let title = task.title();
-        title == name || task.role.as_ref().is_some_and(|role| format!("{} : {title}", role.name) == name)
-    });
-    // Of a role that is used more than once the last use counts.
-    let role = |task: &Task| task.role.as_ref().map(|role| role.name.clone());
-    let is_last = |index: usize, task: &Task| {
-        !handlers[index + 1..]
-            .iter()
-            .any(|later| role(task).is_some() && role(later) == role(task) && later.title() == task.title())
+    let role = |index: &usize| handlers[*index].role.as_ref().map(Arc::as_ptr);
+    let all: Vec<usize> = (0..handlers.len()).collect();
+    let order: Vec<usize> = all.chunk_by(|one, next| role(one) == role(next)).rev().flatten().copied().collect();
+    let title = |index: usize| handlers[index].name.as_ref().map(|_| handlers[index].title());
+    let answers = |index: usize| {
+        let of_role = |role: &Arc<Role>, title: &str| format!("{} : {title}", role.name) == name;
+        let title = title(index);
+        title.is_some_and(|title| {
+            title == name || handlers[index].role.as_ref().is_some_and(|role| of_role(role, &title))
+        })
     };
-    let listening = handlers.iter().enumerate().filter(|(_, task)| task.listen.iter().any(|key| key.name == name));
-    let listening = listening.filter(|(index, task)| is_last(*index, task));
-    let mut found: Vec<usize> = listening.map(|(index, _)| index).chain(named).collect();
+    let mut found: Vec<usize> = order.iter().copied().find(|&index| answers(index)).into_iter().collect();
+    let mut seen = HashSet::new();
+    let listens = |index: &usize| handlers[*index].listen.iter().any(|key| key.name == name);
+    found.extend(
+        order.iter().copied().filter(listens).filter(|&index| title(index).is_none_or(|title| seen.insert(title))),
+    );
     found.sort_unstable();
     found.dedup();
     found
