@@ -147,6 +147,20 @@ fn the_example_of_every_kind_is_applied_is_then_right_and_is_taken_back() {
     assert_eq!(live, lab.live("k1"));
 }
 
+#[test]
+fn a_connection_of_its_own_sees_what_came_since_the_login() {
+    let Some(lab) = Lab::up("tanew", "testbed: TESTBED\nall:\n  hosts:\n    h1: {}\n") else { return };
+    let tree = lab.tree("h1");
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - group: {name: testers}\n    \
+                - user: {name: root, groups: [testers], append: true}\n    - command: id -nG\n      register: before\n    \
+                - meta: reset_connection\n    - command: id -nG\n      register: after\n    \
+                - assert:\n        that: [before.stdout == 'root', after.stdout == 'root testers']\n";
+    let play = lab.file("anew.yaml", text);
+    assert_eq!(lab.apply(&play)["h1"].failed, 0);
+    lab.ok(&["destroy", "--yes", lab.inv()]);
+    assert_same(&tree, &lab.tree("h1"), "h1");
+}
+
 /// What a chain changes that begins with a command is added to the journal that is there.
 #[test]
 fn a_later_run_that_begins_with_a_command_goes_on_with_the_journal() {
