@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use minijinja::Value;
 
 use crate::engine::scope::HostVars;
@@ -28,6 +29,13 @@ pub(super) const NO_FACTS: [&str; 8] = [
     "ansible_managed",
     "ansible_role_name",
 ];
+
+/// The names of a play's roles: of those that are named in `roles:`, or of those that came as a dependency.
+fn role_names(play: &Play, dependent: bool) -> Vec<&str> {
+    let roles = play.roles.iter().filter(|used| used.role.parents.is_empty() != dependent);
+    let names: IndexSet<&str> = roles.map(|used| used.role.name.as_str()).collect();
+    names.into_iter().collect()
+}
 
 impl Scope {
     /// Names that stand for the run itself; nothing overrides them.
@@ -68,8 +76,11 @@ impl Scope {
             "ansible_limit" => Value::from(self.store.project.limit.as_deref()?),
             "ansible_inventory_sources" => inventory.sources.iter().map(|source| path(source)).collect(),
             "inventory_file" => path(inventory.file_of(self.name())?),
-            "ansible_play_role_names" | "role_names" => {
-                list(play.roles.iter().map(|role| role.role.name.as_str()).collect())
+            "ansible_play_role_names" | "role_names" => list(role_names(play, false)),
+            "ansible_dependent_role_names" => list(role_names(play, true)),
+            "ansible_role_names" => {
+                let (own, brought) = (role_names(play, false), role_names(play, true));
+                list(own.iter().chain(brought.iter().filter(|name| !own.contains(name))).copied().collect())
             }
             "testbed" => Value::from(inventory.testbed.as_str()),
             _ => return None,

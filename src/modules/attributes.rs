@@ -211,7 +211,7 @@ pub fn report(fields: &mut Fields, now: &PathState, wanted: &Wanted<'_>, directo
     let new = if directory { 0o755 } else { 0o644 };
     let before = if now.exists() { now.mode } else { new };
     let bits = wanted.mode.map_or(before, |mode| mode.bits(before, directory));
-    fields.insert("mode".into(), Value::from(format!("{bits:04o}")));
+    fields.insert("mode".into(), Value::from(format!("0{bits:03o}")));
     for (name, wanted, now_name) in [("owner", wanted.owner, &now.user), ("group", wanted.group, &now.group)] {
         match wanted {
             Some(wanted) if wanted.parse::<u32>().is_err() => {

@@ -163,6 +163,10 @@ impl Module for BlockInFile {
         if self.block.split('\n').any(|line| line == begin || line == end) {
             return Err(Refusal::new("`block` holds one of its own marker lines").help("give it another `marker`"));
         }
+        if self.insertafter.as_deref() == Some("BOF") {
+            let refusal = Refusal::new("`insertafter: BOF` would look for a line that matches BOF, as in Ansible");
+            return Err(refusal.help("write `insertbefore: BOF` for the beginning of the file"));
+        }
         Spot::read(self.insertafter.as_deref(), self.insertbefore.as_deref())?;
         crate::modules::place::check_validate(self.validate.as_deref())
     }

@@ -18,7 +18,7 @@ use crate::modules::Reach;
 #[serde(deny_unknown_fields)]
 pub struct Debug {
     /// What to show. Without `msg` and `var`: `Hello world!`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     pub msg: Option<Value>,
     /// The expression whose value is shown, without braces: `var: result.stdout`.
@@ -31,6 +31,11 @@ pub struct Debug {
     /// Shown only when at least so many `-v` are given.
     #[serde(default)]
     pub verbosity: u32,
+}
+
+/// What is written is shown, even `null`.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Kinds that happen on the controller look at nothing.

@@ -87,8 +87,17 @@ fn set_option(style: &mut Style, key: &str, value: &str) -> Result<(), Diagnosti
     Ok(())
 }
 
+/// With line ends as all templates have them.
+fn with_own_ends(source: &Arc<Source>) -> Arc<Source> {
+    match source.text.contains('\r') {
+        true => Source::new(source.name.as_str(), source.text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => source.clone(),
+    }
+}
+
 /// The parsed file.
 pub(crate) fn unit(templates: &Templates, source: &Arc<Source>) -> Result<(Arc<Unit>, Place), Diagnostic> {
+    let source = &with_own_ends(source);
     let (start, style) = styled(source)?;
     let place = Place::File(source.clone(), start);
     let text = source.text.get(start..).unwrap_or_default();
@@ -97,6 +106,7 @@ pub(crate) fn unit(templates: &Templates, source: &Arc<Source>) -> Result<(Arc<U
 
 /// A template file as text. Its last newlines are kept, whatever blocks it ends with.
 pub(crate) fn render(templates: &Templates, source: &Arc<Source>, scope: &Arc<dyn Lookup>) -> Res<String> {
+    let source = &with_own_ends(source);
     let (start, style) = styled(source)?;
     let (unit, place) = unit(templates, source)?;
     let mut cx = Cx::new(templates, scope, place);
