@@ -186,7 +186,7 @@ impl Schedule {
                 if let State::Skipped(why) = &item.state
                     && !results.contains_key(&at)
                 {
-                    let mut skipped = ItemResult::new(&item.label, item.value.clone());
+                    let mut skipped = ItemResult::new(&item.label, item.turn.clone());
                     skipped.skipped = Some(why.clone());
                     results.insert(at, skipped);
                 }
@@ -262,7 +262,7 @@ impl Schedule {
 
 /// The result of an item that only reports.
 fn reported(item: &SentItem, ran: &[Ran]) -> ItemResult {
-    let mut result = ItemResult::new(&item.label, item.value.clone());
+    let mut result = ItemResult::new(&item.label, item.turn.clone());
     let fields = report::read(&item.action, ran).map_err(Refusal::new).and_then(|seen| {
         item.action.resource.decide(&seen)?;
         item.action.resource.report(&seen, &[])
@@ -276,7 +276,7 @@ fn reported(item: &SentItem, ran: &[Ran]) -> ItemResult {
 
 /// The result of an item whose steps ran. `failed`: see [`Schedule::did`].
 fn changed(item: &SentItem, task: Option<&Arc<Task>>, ran: &[Ran], failed: Option<Option<String>>) -> ItemResult {
-    let mut result = ItemResult::new(&item.label, item.value.clone());
+    let mut result = ItemResult::new(&item.label, item.turn.clone());
     result.changed = true;
     result.steps = item.change.steps.iter().map(|step| judge::shown(step, task)).collect();
     result.seconds = ran.iter().map(|ran| ran.end - ran.start).sum();

@@ -111,8 +111,7 @@ impl Schedule {
         let value = failure.as_ref().map(|failure| judge::failed_result(failure, &items, looped)).unwrap_or_default();
         let mut ended = judge::ended(items, looped, hidden, shows);
         if let Some(failure) = failure {
-            self.seen_by_rescue(node, task.as_ref(), value);
-            self.failed(node, task.as_ref(), &scope, failure, &mut ended);
+            self.failed(node, task.as_ref(), &scope, (failure, value), &mut ended);
         }
         let place = self.place(node);
         self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
@@ -136,11 +135,14 @@ impl Schedule {
             }
             return;
         };
-        let output = match unknown || (self.rules.plan && items.iter().any(|item| item.changed)) {
+        let only_checks = |schedule: &Schedule| schedule.only_checks(&schedule.scope(node), task.map(|task| &**task));
+        let foretold = self.rules.plan && items.iter().any(|item| item.changed) && only_checks(self);
+        let output = match unknown || foretold {
             true => Output::After(task.map(|task| task.title()).unwrap_or_default()),
             false => Output::Values([(key.name.clone(), judge::register(items, looped))].into_iter().collect()),
         };
-        self.put(node, output);
+        // What it set stays.
+        self.merge(node, output);
     }
 
     /// `until` and `retries`: another try is set up if it is not satisfied and tries are left.
@@ -176,7 +178,7 @@ impl Schedule {
         node: NodeId,
         task: Option<&Arc<Task>>,
         scope: &Scope,
-        failure: Failure,
+        (failure, result): (Failure, Value),
         ended: &mut Ended,
     ) {
         let says = |node: Option<&Static>| ready::flag(scope, node).ok().flatten().unwrap_or(false);
@@ -184,6 +186,7 @@ impl Schedule {
             ended.ignored = true;
             return;
         }
+        self.seen_by_rescue(node, task, result);
         let host = self.graph.node(node).host;
         let frame = self.graph.node(node).block.clone();
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));

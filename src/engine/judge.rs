@@ -35,6 +35,12 @@ pub fn needs_verdict(task: &Task) -> bool {
     !constant(&task.changed_when) || !constant(&task.failed_when) || repeats(task)
 }
 
+/// Whether the author says that the task always changes something, or always fails.
+pub fn is_marked(task: &Task) -> bool {
+    let says = |node: &Node| node.tree == Tree::Bool(true);
+    [&task.changed_when, &task.failed_when].into_iter().flatten().flatten().any(says)
+}
+
 /// Whether the author says that the task never changes anything.
 pub fn is_quiet(task: &Task) -> bool {
     let never = |node: &Node| node.tree == Tree::Bool(false);
@@ -87,10 +93,9 @@ pub fn after_tries(scope: &Scope, task: &Task, tries: u32, items: &mut [ItemResu
 /// Whether a result needs no further try; without an `until`, one that is no failure.
 pub fn is_done(scope: &Scope, task: &Task, result: &ItemResult) -> Result<bool, Fault> {
     let Some(list) = &task.until else { return Ok(!repeats(task) || result.failed.is_none()) };
-    let scope = match &task.register {
-        Some(key) => scope.with([(key.name.clone(), result.to_value())]),
-        None => scope.clone(),
-    };
+    let turn = result.turn.iter().flat_map(|turn| turn.iter().cloned());
+    let own = task.register.iter().map(|key| (key.name.clone(), result.to_value()));
+    let scope = scope.with(turn.chain(own));
     scope.store.templates.condition(list, &scope.lookup())
 }
 
@@ -216,9 +221,8 @@ pub fn register(items: &[ItemResult], looped: bool) -> Value {
         .iter()
         .map(|item| {
             let own = item.to_value();
-            let item_value = item.value.clone().unwrap_or_default();
-            let extra = [("item".to_string(), item_value), ("ansible_loop_var".to_string(), Value::from("item"))];
-            Value::from_pairs(pairs_of(&own).chain(extra))
+            let turn = item.turn.iter().flat_map(|turn| turn.iter().cloned());
+            Value::from_pairs(pairs_of(&own).chain(turn))
         })
         .collect();
     let any = |test: fn(&ItemResult) -> bool| items.iter().any(test);

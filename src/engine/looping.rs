@@ -1,11 +1,13 @@
 //! The items of a loop, and what each of them sees. Knows nothing of what is done with an item.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use minijinja::Value;
 
 use crate::diag::Diagnostic;
 use crate::engine::scope::Scope;
+use crate::engine::state::Turned;
 use crate::lang::decode::decode;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Files;
@@ -17,7 +19,7 @@ use crate::lang::search::Search;
 /// One item's turn; the only one, without a value, where there is no loop.
 pub(super) struct Turn {
     pub(super) scope: Scope,
-    pub(super) value: Option<Value>,
+    pub(super) seen: Turned,
     /// The item as shown; empty without a loop.
     pub(super) label: String,
 }
@@ -55,14 +57,15 @@ fn glob(scope: &Scope, pattern: &Path) -> Vec<String> {
 /// Each item with the scope that sees it.
 pub(super) fn turns(scope: &Scope, over: Option<&Loop>, values: Option<Vec<Value>>) -> Vec<Turn> {
     let (Some(over), Some(values)) = (over, values) else {
-        return vec![Turn { scope: scope.clone(), value: None, label: String::new() }];
+        return vec![Turn { scope: scope.clone(), seen: None, label: String::new() }];
     };
     let turn = |index: usize| {
-        let own = scope.with(seen(over, index, &values));
+        let seen = seen(over, index, &values);
+        let own = scope.with(seen.iter().cloned());
         let written = over.control.label.as_ref();
         let label = written.and_then(|label| own.store.templates.value(label, &own.lookup()).ok());
         let label = label.unwrap_or_else(|| values[index].clone()).to_string();
-        Turn { scope: own, value: Some(values[index].clone()), label }
+        Turn { scope: own, seen: Some(Arc::new(seen)), label }
     };
     (0..values.len()).map(turn).collect()
 }
@@ -74,18 +77,19 @@ pub(super) fn seen(over: &Loop, index: usize, values: &[Value]) -> Vec<(String, 
     let mut seen = vec![(name.to_string(), values[index].clone()), ("ansible_loop_var".into(), Value::from(name))];
     if let Some(key) = &control.index_variable {
         seen.push((key.name.clone(), Value::from(index)));
+        seen.push(("ansible_index_var".into(), Value::from(key.name.as_str())));
     }
     if control.extended.as_ref().is_some_and(|node| decode::<bool>(node).unwrap_or(false)) {
-        seen.push(("ansible_loop".into(), extended(index, values)));
+        let all = control.all_items.as_ref().is_none_or(|node| decode::<bool>(node).unwrap_or(true));
+        seen.push(("ansible_loop".into(), extended(index, values, all)));
     }
     seen
 }
 
 /// `ansible_loop`, under Ansible's names.
-fn extended(index: usize, values: &[Value]) -> Value {
+fn extended(index: usize, values: &[Value], all_items: bool) -> Value {
     let count = values.len();
     let mut all = vec![
-        ("allitems", values.iter().cloned().collect()),
         ("index", Value::from(index + 1)),
         ("index0", Value::from(index)),
         ("revindex", Value::from(count - index)),
@@ -94,6 +98,9 @@ fn extended(index: usize, values: &[Value]) -> Value {
         ("last", Value::from(index + 1 == count)),
         ("length", Value::from(count)),
     ];
+    if all_items {
+        all.push(("allitems", values.iter().cloned().collect()));
+    }
     let other = |name, at: Option<usize>| Some((name, at.and_then(|at| values.get(at))?.clone()));
     all.extend(other("previtem", index.checked_sub(1)));
     all.extend(other("nextitem", Some(index + 1)));

@@ -21,6 +21,7 @@ use crate::engine::measured;
 use crate::engine::scope::AFTER;
 use crate::engine::scope::Scope;
 use crate::engine::state::CONDITION;
+use crate::engine::state::Turned;
 use crate::lang::decode::decode;
 use crate::lang::files;
 use crate::lang::lookup::Fault;
@@ -63,7 +64,7 @@ pub enum Ready {
 pub struct Item {
     /// The loop's item as shown; empty without a loop.
     pub label: String,
-    pub value: Option<Value>,
+    pub turn: Turned,
     pub scope: Scope,
     pub state: State,
 }
@@ -111,7 +112,7 @@ pub fn facts(scope: &Scope, kind: &'static Kind, groups: &[Group]) -> Ready {
     match action {
         Ok(action) => {
             let state = State::Go(Box::new(action));
-            let item = Item { label: String::new(), value: None, scope: scope.clone(), state };
+            let item = Item { label: String::new(), turn: None, scope: scope.clone(), state };
             Ready::Go { items: vec![item], looped: false }
         }
         Err(fault) => Ready::Fault(Box::new(fault)),
@@ -143,7 +144,7 @@ pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Use
     let (mut on, mut looks) = (Vec::new(), Vec::new());
     let mut carried: Vec<(String, Value)> = Vec::new();
     for turn in looping::turns(scope, over, values) {
-        let looping::Turn { scope: own, value, label } = turn;
+        let looping::Turn { scope: own, seen, label } = turn;
         // What one item of `set_fact` sets is seen by the next.
         let own = if carried.is_empty() { own } else { own.with(carried.clone()) };
         let mut asked = Vec::new();
@@ -153,7 +154,7 @@ pub fn prepare(scope: &Scope, task: &Arc<Task>, kind: &'static Kind, users: &Use
                     let entries = action.args.as_map().unwrap_or_default();
                     carried.extend(entries.iter().map(|(key, value)| (key.name.clone(), value.to_value())));
                 }
-                found.push(Item { label, value, scope: own, state });
+                found.push(Item { label, turn: seen, scope: own, state });
             }
             Err(Fault::Unknown(pending)) => on.extend(pending),
             Err(Fault::Error(fault)) => return Ready::Fault(fault),

@@ -381,7 +381,7 @@ impl Schedule {
         runs: HostId,
         item: Item,
     ) -> Result<Option<ItemResult>, Fault> {
-        let mut result = ItemResult::new(&item.label, item.value.clone());
+        let mut result = ItemResult::new(&item.label, item.turn.clone());
         let action = match item.state {
             State::Skipped(why) => {
                 result.skipped = Some(why);

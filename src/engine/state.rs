@@ -121,8 +121,11 @@ pub struct SentItem {
     /// The task's own way back.
     pub undo: Option<Undo>,
     pub label: String,
-    pub value: Option<Value>,
+    pub turn: Turned,
 }
+
+/// What an item sees of its loop, the item itself first; `None` without a loop.
+pub type Turned = Option<Arc<Vec<(String, Value)>>>;
 
 #[derive(Default)]
 pub struct NodeState {
@@ -151,7 +154,7 @@ pub struct NodeState {
 #[derive(Clone)]
 pub struct ItemResult {
     pub label: String,
-    pub value: Option<Value>,
+    pub turn: Turned,
     pub changed: bool,
     pub skipped: Option<String>,
     pub failed: Option<Failure>,
@@ -165,10 +168,10 @@ pub struct ItemResult {
 }
 
 impl ItemResult {
-    pub fn new(label: &str, value: Option<Value>) -> ItemResult {
+    pub fn new(label: &str, turn: Turned) -> ItemResult {
         ItemResult {
             label: label.to_string(),
-            value,
+            turn,
             changed: false,
             skipped: None,
             failed: None,

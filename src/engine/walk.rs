@@ -32,6 +32,7 @@ use crate::engine::state::Question;
 use crate::engine::state::Right;
 use crate::engine::state::Sent;
 use crate::engine::state::SentItem;
+use crate::engine::state::Turned;
 use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
@@ -306,7 +307,7 @@ impl Schedule {
             return;
         }
         if change.is_empty() && !(kind.nature == Nature::Look && ahead.steps) {
-            self.pass(node, (task, kind), index, &item.label, item.value, &action, &seen, ahead);
+            self.pass(node, (task, kind), index, &item.label, item.turn, &action, &seen, ahead);
             return;
         }
         let plan = self.only_checks(&item.scope, Some(task));
@@ -346,7 +347,7 @@ impl Schedule {
             seen,
             change,
             label: item.label,
-            value: item.value,
+            turn: item.turn,
         };
         self.want(host, task, &sent.action, &sent.label);
         if reports {
@@ -364,7 +365,10 @@ impl Schedule {
     /// makes sure.
     fn assume_report(&mut self, node: NodeId, task: &Task, item: &SentItem, ahead: &mut Ahead) {
         let steady = |(_, look): &(&str, Look)| !matches!(look, Look::Live { .. } | Look::Files { .. });
-        let known = item.action.probe.looks.iter().all(steady) && !judge::needs_verdict(task) && task.loops.is_none();
+        let known = item.action.probe.looks.iter().all(steady)
+            && !judge::needs_verdict(task)
+            && !judge::is_marked(task)
+            && task.loops.is_none();
         let (Some(key), true) = (&task.register, known) else { return };
         let Ok(fields) = item.action.resource.report(&item.seen, &[]) else { return };
         let result = ItemResult { fields, ..ItemResult::new("", None) };
@@ -395,7 +399,7 @@ impl Schedule {
         (task, kind): (&Arc<Task>, &'static Kind),
         index: usize,
         label: &str,
-        value: Option<minijinja::Value>,
+        turn: Turned,
         action: &Action,
         seen: &Seen,
         ahead: &mut Ahead,
@@ -403,7 +407,9 @@ impl Schedule {
         if !ahead.steps {
             return;
         }
-        if judge::needs_verdict(task) {
+        // What it sets and what it registers are two outputs; only one of them can be assumed.
+        let two = kind.name == "set_fact" && task.register.is_some();
+        if judge::needs_verdict(task) || judge::is_marked(task) || two {
             ahead.closed = true;
             ahead.more = true;
             return;
@@ -416,7 +422,7 @@ impl Schedule {
         if let Some(handler) = self.graph.node(node).handler {
             ahead.notified.insert(handler, false);
         }
-        let mut result = ItemResult::new(label, value);
+        let mut result = ItemResult::new(label, turn);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
         let runs = self.runs_on(node).unwrap_or(self.graph.node(node).host);
         self.want(runs, task, action, label);

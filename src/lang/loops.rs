@@ -62,11 +62,20 @@ pub struct LoopControl {
     pub pause: Option<Node>,
     /// Whether `ansible_loop` is set.
     pub extended: Option<Node>,
+    /// Whether `ansible_loop` holds all items, too; the default is yes.
+    pub all_items: Option<Node>,
 }
 
 impl Default for LoopControl {
     fn default() -> LoopControl {
-        LoopControl { variable: "item".into(), index_variable: None, label: None, pause: None, extended: None }
+        LoopControl {
+            variable: "item".into(),
+            index_variable: None,
+            label: None,
+            pause: None,
+            extended: None,
+            all_items: None,
+        }
     }
 }
 
@@ -145,13 +154,13 @@ fn control(node: &Node, faults: &mut Diagnostics) -> LoopControl {
             "label" => control.label = Some(node),
             "pause" => control.pause = word::count(&node, faults),
             "extended" => control.extended = word::flag(&node, faults),
-            "extended_allitems" => {}
+            "extended_allitems" => control.all_items = word::flag(&node, faults),
             "break_when" => {
                 let fault = Diagnostic::error("`break_when` is unsupported: all items run side by side or not at all");
                 faults.push(fault.at(&key.span).help("choose the items before the loop"));
             }
             other => {
-                let known = ["loop_var", "index_var", "label", "pause", "extended"];
+                let known = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems"];
                 let fault = Diagnostic::error(format!("unknown key `{other}` in loop_control")).at(&key.span);
                 faults.push(fault.suggest(other, known));
             }
