@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+use tbctl::event::Counts;
 use tbctl::event::Ended;
 use tbctl::event::Event;
 use tbctl::event::Outcome;
@@ -107,6 +108,10 @@ fn told(events: &str) -> String {
     let mut out = String::new();
     let hosts: BTreeMap<_, _> = run.hosts.iter().collect();
     for (host, state) in hosts {
+        // Ansible has no line for a host on which nothing happened.
+        if !lines.contains_key(host) && state.counts == Counts::default() {
+            continue;
+        }
         for line in lines.remove(host).unwrap_or_default() {
             writeln!(out, "{host}  {line}").unwrap();
         }

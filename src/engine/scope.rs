@@ -354,7 +354,7 @@ impl Scope {
 
     /// The table of precedence, strongest first (engines' order: extra vars, parameters, registers and set facts, task, role,
     /// play, facts, inventory, role defaults).
-    fn find(&self, name: &str) -> Option<Found> {
+    pub(super) fn find(&self, name: &str) -> Option<Found> {
         self.magic(name)
             .or_else(|| self.local.get(name).map(|value| Found::Value(value.clone())))
             .or_else(|| in_vars(&self.store.project.extra_vars, name))

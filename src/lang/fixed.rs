@@ -2,7 +2,9 @@
 //!
 //! Knows a flat list of values; everything else waits for the run, or does not exist where nothing else can.
 
+use std::path::Component;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -31,6 +33,22 @@ fn is_later(name: &str) -> bool {
         || ["groups", "group_names", "hostvars"].contains(&name)
 }
 
+/// A path from the root on, without `.` and `..`. An empty one is the current directory.
+pub fn whole(path: &Path) -> PathBuf {
+    let path = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_path_buf());
+    let mut whole = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                whole.pop();
+            }
+            Component::CurDir => {}
+            part => whole.push(part),
+        }
+    }
+    whole
+}
+
 impl Fixed {
     /// Adds variables that may themselves be templates.
     pub fn with(&self, vars: &Vars) -> Fixed {
@@ -42,10 +60,14 @@ impl Fixed {
     /// Adds a name that nothing overrides, such as `playbook_dir`.
     #[must_use]
     pub fn path(&self, name: &str, path: &Path) -> Fixed {
-        // An empty path is the current directory.
-        let path = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_path_buf());
+        self.value(name, Value::from(whole(path).display().to_string()))
+    }
+
+    /// Adds a name that nothing overrides.
+    #[must_use]
+    pub fn value(&self, name: &str, value: Value) -> Fixed {
         let mut more = self.clone();
-        more.values.push((name.into(), Value::from(path.display().to_string())));
+        more.values.push((name.into(), value));
         more
     }
 

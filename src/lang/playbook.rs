@@ -24,7 +24,7 @@ pub struct Play {
     pub pattern: Vec<Node>,
     /// The hosts it runs on after `--limit`, in running order.
     pub hosts: Vec<String>,
-    /// The hosts the pattern names, before `--limit`.
+    /// The same, in the inventory's order.
     pub all_hosts: Vec<String>,
     /// `None` means the default, which is to gather.
     pub gather_facts: Option<Node>,

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use minijinja::Value;
+
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::diag::Severity;
@@ -184,7 +186,20 @@ fn choose_hosts(
     templates: &Templates,
     faults: &mut Diagnostics,
 ) -> bool {
-    let fixed = Fixed::default().with(&play.vars).with(extra_vars).path("playbook_dir", &play.directory).closed();
+    let names = |group: &String| inventory.hosts_of(group).into_iter().map(Value::from).collect::<Value>();
+    let groups = Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), names(group))));
+    let fixed = Fixed::default().with(&play.vars).with(extra_vars).value("groups", groups);
+    let fixed = fixed.path("playbook_dir", &play.directory).closed();
+    if let Some(node) = &play.gather_facts {
+        match fixed.render(node, templates) {
+            Ok(Some(node)) => play.gather_facts = Some(node),
+            Ok(None) | Err(Fault::Unknown(_)) => {
+                let fault = Diagnostic::error("whether facts are gathered must be known before the run").at(&node.span);
+                faults.push(fault.help("use variables of the play or of `-e` only"));
+            }
+            Err(Fault::Error(fault)) => faults.push(fault.at(&node.span)),
+        }
+    }
     let mut parts = Vec::new();
     for node in &play.pattern {
         match fixed.render(node, templates) {
@@ -204,16 +219,16 @@ fn choose_hosts(
     play.all_hosts = pattern::hosts(&parts, inventory, &mut found);
     let known = !found.has_errors();
     faults.extend(found);
+    play.all_hosts.retain(|host| limit.is_none_or(|limit| limit.contains(host)));
+    play.hosts = play.all_hosts.clone();
     match play.order {
         Order::Inventory => {}
-        Order::ReverseInventory => play.all_hosts.reverse(),
-        Order::Sorted => play.all_hosts.sort(),
+        Order::ReverseInventory => play.hosts.reverse(),
+        Order::Sorted => play.hosts.sort(),
         Order::ReverseSorted => {
-            play.all_hosts.sort();
-            play.all_hosts.reverse();
+            play.hosts.sort();
+            play.hosts.reverse();
         }
     }
-    let within = |host: &&String| limit.is_none_or(|limit| limit.contains(*host));
-    play.hosts = play.all_hosts.iter().filter(within).cloned().collect();
     known
 }
