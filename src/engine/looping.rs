@@ -1,6 +1,5 @@
 //! The items of a loop, and what each of them sees. Knows nothing of what is done with an item.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use minijinja::Value;
@@ -9,6 +8,7 @@ use crate::diag::Diagnostic;
 use crate::engine::scope::Scope;
 use crate::engine::state::Turned;
 use crate::lang::decode::decode;
+use crate::lang::fixed::whole;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Files;
 use crate::lang::loops;
@@ -32,26 +32,22 @@ pub(super) fn items(scope: &Scope, over: Option<&Loop>, search: &Search) -> Resu
     let names = || loops::expand(LoopKind::Items, &value).map_err(fault);
     match over.kind {
         LoopKind::FileGlob => {
-            let paths = names()?.into_iter().flat_map(|pattern| {
-                let candidates = search.candidates("files", &pattern.to_string());
-                candidates.iter().map(|path| glob(scope, path)).find(|found| !found.is_empty()).unwrap_or_default()
-            });
-            Ok(Some(paths.map(Value::from).collect()))
+            let paths = names()?.into_iter().flat_map(|pattern| Files::glob(scope, &pattern.to_string()));
+            Ok(Some(paths.map(|path| Value::from(path.display().to_string())).collect()))
         }
         LoopKind::FirstFound => {
-            let paths = names()?.into_iter().flat_map(|name| search.candidates("files", &name.to_string()));
-            match paths.into_iter().find(|path| path.exists()) {
-                Some(path) => Ok(Some(vec![Value::from(path.display().to_string())])),
+            let names = loops::expand(LoopKind::FirstFound, &value).map_err(fault)?;
+            let below =
+                |name: &Value| ["files", "templates", "vars"].map(|kind| search.candidates(kind, &name.to_string()));
+            let mut paths = names.iter().flat_map(below).flatten();
+            match paths.find(|path| path.is_file()) {
+                Some(path) => Ok(Some(vec![Value::from(whole(&path).display().to_string())])),
+                None if loops::may_be_missing(&value) => Ok(Some(Vec::new())),
                 None => Err(fault("none of these files exists".into())),
             }
         }
         kind => loops::expand(kind, &value).map(Some).map_err(fault),
     }
-}
-
-fn glob(scope: &Scope, pattern: &Path) -> Vec<String> {
-    let paths = Files::glob(scope, &pattern.display().to_string());
-    paths.iter().map(|path| path.display().to_string()).collect()
 }
 
 /// Each item with the scope that sees it.

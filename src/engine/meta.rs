@@ -13,9 +13,11 @@ use crate::engine::state::Busy;
 use crate::engine::state::CONDITION;
 use crate::event::NodeId;
 use crate::graph::HostId;
+use crate::graph::Node;
 use crate::graph::build::tells_all;
 use crate::graph::build::word;
 use crate::lang::lookup::Fault;
+use crate::lang::role::Role;
 use crate::lang::task::Task;
 use crate::remote::order::Order;
 
@@ -39,6 +41,7 @@ impl Schedule {
                     self.end_play(host, node);
                 }
             }
+            Some("end_role") => self.end_role(host, node),
             Some("clear_host_errors") => self.let_in_again(node),
             Some("reset_connection") if !self.rules.plan && !self.nodes[node as usize].started => {
                 self.nodes[node as usize].started = true;
@@ -61,6 +64,21 @@ impl Schedule {
             }
         }
         self.store_mut().leave(host, found.pos.clone(), Some(found.play));
+    }
+
+    /// What is left of the role a node is in is nothing to the host.
+    fn end_role(&mut self, host: HostId, node: NodeId) {
+        let graph = self.graph.clone();
+        let Some(role) = role_of(graph.node(node)) else { return };
+        let of_it =
+            |other: &Arc<Role>| Arc::ptr_eq(other, role) || other.parents.iter().any(|one| Arc::ptr_eq(one, role));
+        let behind = graph.chains[host].iter().skip_while(|&&other| other != node).skip(1);
+        for &other in behind {
+            let found = graph.node(other);
+            if found.handler.is_none() && role_of(found).is_some_and(of_it) && !self.nodes[other as usize].ended {
+                self.pass_by(other);
+            }
+        }
     }
 
     /// What one host is told for all waits until every host has come as far.
@@ -98,4 +116,9 @@ impl Schedule {
             state.gone = None;
         }
     }
+}
+
+fn role_of(node: &Node) -> Option<&Arc<Role>> {
+    let of_task = node.task().and_then(|task| task.role.as_ref());
+    of_task.or_else(|| node.include()?.role.as_ref())
 }

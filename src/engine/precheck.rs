@@ -88,6 +88,10 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
     if let Some(fault) = no_host(store, task) {
         faults.push(fault);
     }
+    if node.handler.is_some() && !is_at_last_flush(store, id) {
+        // What it reads may come before anybody wakes it.
+        return faults;
+    }
     let scope = Scope::at(store, id);
     match ready::prepare(&scope, task, kind, users) {
         Ready::Fault(fault) if is_reached(store, id) => faults.push(fault.at(&task.span)),
@@ -124,6 +128,12 @@ fn door(scope: &Scope, task: &Task) -> Door {
     }
     let port = said("ansible_port", &task.inherited.port).parse().unwrap_or(lockout::SSH);
     Door::Ssh { port, address: said("ansible_host", &None).parse().ok() }
+}
+
+fn is_at_last_flush(store: &Arc<Store>, id: NodeId) -> bool {
+    let node = store.graph.node(id);
+    let of_play = store.graph.flushes.iter().filter(|(play, _)| *play == node.play);
+    of_play.map(|(_, place)| place).max().is_none_or(|last| node.pos.starts_with(last))
 }
 
 /// Whether the includes around a node bring it for certain.

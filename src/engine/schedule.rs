@@ -535,8 +535,18 @@ impl Schedule {
             return Step::Waits(vec![Pending(format!("node {leader}"))]);
         }
         let failure = state.failure.clone();
+        if self.graph.node(node).include().is_some() {
+            // What it brings is there for one host alone.
+            self.nodes[node as usize].skipped = true;
+        }
         if let Some(output) = Arc::clone(&self.store).output(leader) {
             self.put(node, output.clone());
+        }
+        let found = self.graph.node(node);
+        if let (Some(handler), Some(task)) = (found.handler, found.task().cloned()) {
+            let (host, play) = (found.host, found.play);
+            self.hosts[host].notified.remove(&(play, handler));
+            self.handlers_ended(node, &task, failure.is_some());
         }
         let step = self.end_silently(node);
         // What failed once has failed for all.

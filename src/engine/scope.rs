@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use minijinja::Value;
 
 use crate::diag::Source;
+use crate::engine::includes;
 use crate::engine::keys::Keys;
 use crate::engine::magic;
 use crate::engine::measured::Measured;
@@ -24,6 +25,7 @@ use crate::graph::Pos;
 use crate::graph::Work;
 use crate::graph::build::written;
 use crate::lang::files::Files as Reader;
+use crate::lang::fixed::whole;
 use crate::lang::inherit::Inherited;
 use crate::lang::lookup::Files;
 use crate::lang::lookup::Found;
@@ -36,6 +38,7 @@ use crate::lang::playbook::VarsFile;
 use crate::lang::project::Project;
 use crate::lang::role::Role;
 use crate::lang::search::Search;
+use crate::lang::task::Entry;
 use crate::lang::task::Include;
 use crate::lang::task::Task;
 use crate::lang::task::Vars;
@@ -368,6 +371,19 @@ impl Scope {
             .or_else(|| self.defaults(name))
             .or_else(|| self.failed(name))
             .or_else(|| self.fallback(name))
+            .or_else(|| self.may_come(name))
+    }
+
+    /// Before the run nobody knows what a late include has set by then.
+    fn may_come(&self, name: &str) -> Option<Found> {
+        if !self.store.before {
+            return None;
+        }
+        let graph = &self.store.graph;
+        let earlier = graph.chains[self.host].iter().map(|&id| graph.node(id)).take_while(|node| node.pos < self.pos);
+        let mut late = earlier.filter_map(Placed::include).filter(|include| includes::is_late(include));
+        let brings = |include: &Arc<Include>| include.body.as_ref().is_none_or(|body| sets(&body.entries, name));
+        late.any(brings).then(|| Found::Unknown(Pending("an include".into())))
     }
 
     /// Before the run nobody knows what a `rescue` will see.
@@ -441,6 +457,15 @@ impl Scope {
             public.iter().rev().find_map(|role| last(&role.default_layers(), name))
         })
     }
+}
+
+/// Whether one of these entries may set a variable.
+fn sets(entries: &[Entry], name: &str) -> bool {
+    entries.iter().any(|entry| match entry {
+        Entry::Task(task) => written(task).iter().any(|known| known == name),
+        Entry::Block(block) => [&block.body, &block.rescue, &block.always].into_iter().any(|part| sets(part, name)),
+        Entry::Include(include) => include.body.as_ref().is_none_or(|body| sets(&body.entries, name)),
+    })
 }
 
 fn in_vars(vars: &Vars, name: &str) -> Option<Found> {
@@ -586,18 +611,10 @@ impl Files for Scope {
     }
 
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        let (directory, name) = match pattern.rsplit_once('/') {
-            Some((directory, name)) => (PathBuf::from(directory), name),
-            None => (PathBuf::from("."), pattern),
-        };
-        let regex = regex::escape(name).replace(r"\*", "[^/]*").replace(r"\?", "[^/]");
-        let Ok(regex) = regex::Regex::new(&format!("^{regex}$")) else { return Vec::new() };
-        let names = crate::lang::files::names(&directory);
-        let mut paths: Vec<PathBuf> =
-            names.iter().filter(|name| regex.is_match(name)).map(|name| directory.join(name)).collect();
-        paths.retain(|path| path.is_file());
-        paths.sort();
-        paths
+        let candidates = self.search().candidates("files", pattern);
+        let matching = |path: &PathBuf| matching(&path.display().to_string());
+        let found = candidates.iter().map(matching).find(|found| !found.is_empty());
+        found.into_iter().flatten().map(|path| whole(&path)).collect()
     }
 
     fn kind(&self, path: &Path) -> Option<PathKind> {
@@ -620,4 +637,20 @@ impl Files for Scope {
     fn now(&self) -> std::time::SystemTime {
         self.store.now
     }
+}
+
+/// Files that match a shell pattern, sorted.
+fn matching(pattern: &str) -> Vec<PathBuf> {
+    let (directory, name) = match pattern.rsplit_once('/') {
+        Some((directory, name)) => (PathBuf::from(directory), name),
+        None => (PathBuf::from("."), pattern),
+    };
+    let regex = regex::escape(name).replace(r"\*", "[^/]*").replace(r"\?", "[^/]");
+    let Ok(regex) = regex::Regex::new(&format!("^{regex}$")) else { return Vec::new() };
+    let names = crate::lang::files::names(&directory);
+    let mut paths: Vec<PathBuf> =
+        names.iter().filter(|name| regex.is_match(name)).map(|name| directory.join(name)).collect();
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    paths
 }

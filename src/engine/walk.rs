@@ -72,7 +72,7 @@ pub(super) struct Ahead {
     /// One of the steps may change what was seen.
     changes: bool,
     /// Handlers this stream wakes, and those it has run since.
-    notified: HashMap<usize, bool>,
+    notified: HashMap<(usize, usize), bool>,
 }
 
 impl Schedule {
@@ -191,7 +191,8 @@ impl Schedule {
 
     /// As [`Schedule::gate`], with what this stream will have notified.
     fn gate_ahead(&mut self, node: NodeId, ahead: &Ahead) -> Gate {
-        match self.graph.node(node).handler.and_then(|handler| ahead.notified.get(&handler)) {
+        let found = self.graph.node(node);
+        match found.handler.and_then(|handler| ahead.notified.get(&(found.play, handler))) {
             Some(true) => Gate::Open,
             Some(false) => Gate::Silent,
             None => self.gate(node),
@@ -420,7 +421,7 @@ impl Schedule {
             self.assume(node, output.clone(), ahead);
         }
         if let Some(handler) = self.graph.node(node).handler {
-            ahead.notified.insert(handler, false);
+            ahead.notified.insert((self.graph.node(node).play, handler), false);
         }
         let mut result = ItemResult::new(label, turn);
         result.fields = action.resource.report(seen, &[]).unwrap_or_default();
@@ -448,7 +449,7 @@ impl Schedule {
                 asked.filter_map(|(name, look)| Some((look.clone(), item.seen.answers.get(*name)?.clone()))).collect();
         }
         if let Some(handler) = self.graph.node(node).handler {
-            ahead.notified.insert(handler, false);
+            ahead.notified.insert((self.graph.node(node).play, handler), false);
         }
         let steps = match reports {
             true => vec![report::step(&item.action)],
@@ -458,7 +459,8 @@ impl Schedule {
         ahead.changes |= !reports && !judge::is_quiet(task);
         if !reports && !judge::needs_verdict(task) && !judge::is_quiet(task) {
             let woken = self.notified_by(node, task);
-            ahead.notified.extend(woken.into_iter().map(|handler| (handler, true)));
+            let play = self.graph.node(node).play;
+            ahead.notified.extend(woken.into_iter().map(|handler| ((play, handler), true)));
         }
         ahead.parts.push(Part {
             id,

@@ -44,22 +44,25 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Ansible's rule: `always` unless skipped by name, `never` only if asked for by one of its other tags.
     pub fn wants(&self, inherited: &Inherited) -> bool {
-        let tags: Vec<&str> = inherited.tags.iter().map(|key| key.name.as_str()).collect();
-        let special = |list: &[String], name: &str| match name {
-            "all" => true,
-            "tagged" => !tags.is_empty(),
-            "untagged" => tags.is_empty(),
-            _ => tags.contains(&name) && list.iter().any(|wanted| wanted == name),
+        self.wants_tags(inherited.tags.iter().map(|key| key.name.as_str()).collect())
+    }
+
+    /// Ansible's rule: `always` unless skipped by name, `never` only if asked for by one of its other tags.
+    fn wants_tags(&self, tags: Vec<&str>) -> bool {
+        let tagged = !tags.is_empty();
+        let tags = if tagged { tags } else { vec!["untagged"] };
+        let has = |name: &str| tags.contains(&name);
+        let named = |list: &[String], name: &str| list.iter().any(|one| one == name);
+        let meet = |list: &[String]| list.iter().any(|name| has(name));
+        let all = self.tags.is_empty() || named(&self.tags, "all");
+        let chosen =
+            has("always") || meet(&self.tags) || !has("never") && (all || tagged && named(&self.tags, "tagged"));
+        let skipped = match named(&self.skip_tags, "all") {
+            true => !has("always") || named(&self.skip_tags, "always"),
+            false => meet(&self.skip_tags) || tagged && named(&self.skip_tags, "tagged"),
         };
-        let hits = |list: &[String]| list.iter().any(|name| special(list, name));
-        let asked = self.tags.iter().any(|name| name != "all" && tags.contains(&name.as_str()));
-        let chosen = match tags.contains(&"never") {
-            true => asked,
-            false => self.tags.is_empty() || tags.contains(&"always") || hits(&self.tags),
-        };
-        chosen && !hits(&self.skip_tags)
+        chosen && !skipped
     }
 }
 
@@ -141,7 +144,7 @@ impl<'a> Builder<'a> {
         self.graph.plays.push(Arc::new(play.clone()));
         self.graph.handlers.push(handlers);
         let mut next = 0;
-        if let Some(kind) = modules::find("setup").filter(|_| self.gathers(play)) {
+        if let Some(kind) = modules::find("setup").filter(|_| self.gathers(play) && self.wants_facts(play)) {
             self.push(&at, &mut next, Work::Facts { kind }, None);
         }
         self.entries(&play.pre_tasks, &at, &mut next);
@@ -169,6 +172,12 @@ impl<'a> Builder<'a> {
         says.unwrap_or(self.config.gathering != Some(Gathering::Explicit))
     }
 
+    /// Facts have the tags of their play; those of a play without tags are always gathered.
+    fn wants_facts(&self, play: &Play) -> bool {
+        let tags: Vec<&str> = play.inherited.tags.iter().map(|key| key.name.as_str()).collect();
+        self.choice.wants_tags(if tags.is_empty() { vec!["always"] } else { tags })
+    }
+
     /// What the language reads and the engine does not do yet is refused, never passed over.
     fn refuse_in_play(&mut self, play: &Play) {
         let later = play.vars_files.iter().find_map(|file| match file {
@@ -188,6 +197,11 @@ impl<'a> Builder<'a> {
                 task.inherited.ignore_unreachable.as_ref(),
                 "`ignore_unreachable` is unsupported yet",
                 "other hosts go on without it anyway",
+            ),
+            (
+                task.inherited.run_once.as_ref().filter(|node| node.is_live()),
+                "a template in `run_once` is unsupported yet",
+                "write `true` or `false`, or name the host in a `when`",
             ),
             (control.and_then(|control| control.pause.as_ref()), "`pause` is unsupported yet", "use `wait_for`"),
         ];
@@ -244,6 +258,18 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// `meta: flush_handlers`, on the hosts where its `when` holds.
+    fn flush_if(&mut self, task: &Task, at: &At, next: &mut u32) {
+        match modules::find("meta").filter(|_| !task.inherited.when.is_empty()) {
+            None => self.flush(at, next),
+            Some(kind) => {
+                let placed = self.push(at, next, Work::Task { task: Arc::new(task.clone()), kind }, None);
+                let gates = at.hosts.iter().copied().zip(placed).collect();
+                self.flush(&At { gates, ..at.clone() }, next);
+            }
+        }
+    }
+
     pub(super) fn entries(&mut self, entries: &[Entry], at: &At, next: &mut u32) {
         for entry in entries {
             match entry {
@@ -283,7 +309,7 @@ impl<'a> Builder<'a> {
             return;
         }
         if task.action.kind.name == "meta" && word(task) == Some("flush_handlers") {
-            return self.flush(at, next);
+            return self.flush_if(task, at, next);
         }
         self.refuse_in_task(task);
         if let Some(kind) = self.faults.take(kind_of(task)) {
@@ -308,7 +334,7 @@ impl<'a> Builder<'a> {
         let mut pos = at.prefix.clone();
         pos.push(*next);
         *next += 1;
-        let once = matches!(&work, Work::Task { task, .. } if is_for_all(task));
+        let once = is_for_all(&work);
         let mut placed: Vec<NodeId> = Vec::new();
         for &host in &at.hosts {
             let id = self.graph.nodes.len() as NodeId;
@@ -343,8 +369,12 @@ pub fn word(task: &Task) -> Option<&str> {
 }
 
 /// Whether one host's turn counts for all.
-fn is_for_all(task: &Task) -> bool {
-    tells_all(task) || is_true(task.inherited.run_once.as_ref())
+fn is_for_all(work: &Work) -> bool {
+    match work {
+        Work::Task { task, .. } => tells_all(task) || is_true(task.inherited.run_once.as_ref()),
+        Work::Include(include) => is_true(include.inherited.run_once.as_ref()),
+        Work::Facts { .. } => false,
+    }
 }
 
 /// Whether the run is told something about all hosts.

@@ -308,6 +308,12 @@ fn subelements(terms: &[Value]) -> Result<Vec<Value>, String> {
     Ok(pairs)
 }
 
+/// Whether `with_first_found` is content with nothing: `skip: true`.
+pub fn may_be_missing(value: &Value) -> bool {
+    let skips = |term: &Value| term.get_attr("skip").is_ok_and(|skip| skip.is_true());
+    flat(&listed(value), 16).iter().any(skips)
+}
+
 /// Names to try: from a list, from `files` and `paths` of mappings, or from text with separators.
 fn first_found(value: &Value) -> Vec<Value> {
     let mut names = Vec::new();

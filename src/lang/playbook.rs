@@ -40,7 +40,7 @@ pub struct Play {
     pub post_tasks: Vec<Entry>,
     /// All roles whose defaults and vars the whole play sees, in order: those of `roles:` and those imported.
     pub public_roles: Vec<Arc<Role>>,
-    /// In definition order: those of the roles, then the play's own.
+    /// In definition order: those of the roles, the play's own, those of roles that tasks bring.
     pub handlers: Vec<Entry>,
     /// The play's own keywords, already part of what its entries carry.
     pub inherited: Inherited,

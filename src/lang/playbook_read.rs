@@ -314,16 +314,19 @@ fn sections(play: &mut Play, words: &Keywords<'_>, context: &Context, reader: &m
         words.get(name).map(|node| entries::list(node, context, reader)).unwrap_or_default()
     };
     play.pre_tasks = section("pre_tasks", reader);
+    let mut handlers = Vec::new();
     if let Some(node) = words.get("roles") {
+        let brought = std::mem::take(&mut reader.handlers);
         play.roles = roles(node, context, reader);
+        handlers = std::mem::replace(&mut reader.handlers, brought);
     }
     play.tasks = section("tasks", reader);
     play.post_tasks = section("post_tasks", reader);
     let own = Context { place: Place::Handlers, ..context.clone() };
-    let handlers = words.get("handlers").map(|node| entries::list(node, &own, reader)).unwrap_or_default();
-    // Those of the roles come first.
-    play.handlers = std::mem::take(&mut reader.handlers);
-    play.handlers.extend(handlers);
+    // Those of the roles come first, those of roles that tasks bring come last.
+    handlers.extend(words.get("handlers").map(|node| entries::list(node, &own, reader)).unwrap_or_default());
+    handlers.append(&mut reader.handlers);
+    play.handlers = handlers;
     play.public_roles = std::mem::take(&mut reader.public_roles);
 }
 

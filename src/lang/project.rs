@@ -30,6 +30,7 @@ use crate::lang::playbook_read;
 use crate::lang::playbook_read::Around;
 use crate::lang::reader::Reader;
 use crate::lang::sources;
+use crate::lang::task::Entry;
 use crate::lang::task::Vars;
 use crate::lang::template::Templates;
 
@@ -178,6 +179,26 @@ fn beside(
 }
 
 /// Finds a play's hosts from its pattern, in its order, cut by the limit. Whether they are known.
+/// Gives handlers the names their templates stand for, as far as they depend on no host.
+fn name_handlers(handlers: &mut [Entry], vars: &Vars, extra_vars: &Vars, templates: &Templates) {
+    for entry in handlers {
+        let Entry::Task(task) = entry else { continue };
+        let Some(name) = task.name.as_ref().filter(|name| name.is_live()) else { continue };
+        let fixed = Fixed::default();
+        let fixed = match &task.role {
+            Some(role) => role.default_layers().into_iter().fold(fixed, |fixed, layer| fixed.with(layer)),
+            None => fixed,
+        };
+        let fixed = match &task.role {
+            Some(role) => role.var_layers().into_iter().fold(fixed.with(vars), |fixed, layer| fixed.with(layer)),
+            None => fixed.with(vars),
+        };
+        if let Ok(Some(known)) = fixed.with(extra_vars).render(name, templates) {
+            task.name = Some(known);
+        }
+    }
+}
+
 fn choose_hosts(
     play: &mut Play,
     inventory: &Inventory,
@@ -190,6 +211,7 @@ fn choose_hosts(
     let groups = Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), names(group))));
     let fixed = Fixed::default().with(&play.vars).with(extra_vars).value("groups", groups);
     let fixed = fixed.path("playbook_dir", &play.directory).closed();
+    name_handlers(&mut play.handlers, &play.vars, extra_vars, templates);
     if let Some(node) = &play.gather_facts {
         match fixed.render(node, templates) {
             Ok(Some(node)) => play.gather_facts = Some(node),

@@ -30,6 +30,9 @@ pub enum Order {
     /// Ends the play for this host, without failure.
     #[serde(rename = "end_host")]
     EndHost,
+    /// Ends the role for this host, without failure.
+    #[serde(rename = "end_role")]
+    EndRole,
     /// Lets hosts that failed take part in the plays behind this one.
     #[serde(rename = "clear_host_errors")]
     ClearHostErrors,
@@ -44,11 +47,12 @@ const ORDERS: &[(&str, Order)] = &[
     ("end_play", Order::EndPlay),
     ("end_batch", Order::EndBatch),
     ("end_host", Order::EndHost),
+    ("end_role", Order::EndRole),
     ("clear_host_errors", Order::ClearHostErrors),
     ("reset_connection", Order::ResetConnection),
 ];
 
-const UNSUPPORTED: &[&str] = &["clear_facts", "end_role", "refresh_inventory"];
+const UNSUPPORTED: &[&str] = &["clear_facts", "refresh_inventory"];
 
 impl TryFrom<String> for Order {
     type Error = String;
