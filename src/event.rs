@@ -151,6 +151,9 @@ pub struct Ended {
     pub steps: Vec<Shown>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemEnded>,
+    /// It changed something, however it ended.
+    #[serde(default)]
+    pub changed: bool,
     /// The failure was ignored: `ignore_errors`.
     #[serde(default)]
     pub ignored: bool,
@@ -162,6 +165,22 @@ pub struct Ended {
     pub result: Option<serde_json::Value>,
     /// Seconds on the host.
     pub seconds: f64,
+}
+
+impl Ended {
+    /// An end that there is nothing else to be said of.
+    pub fn plain(outcome: Outcome) -> Ended {
+        Ended {
+            outcome,
+            steps: Vec::new(),
+            items: Vec::new(),
+            changed: false,
+            ignored: false,
+            rescued: false,
+            result: None,
+            seconds: 0.0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -307,6 +326,8 @@ impl Run {
         host.running = None;
         let counts = &mut host.counts;
         match &ended.outcome {
+            // Ansible counts what is included as often as it is.
+            Outcome::Same if place.kind == INCLUDE => counts.ok += ended.items.len() as u32,
             Outcome::Same => counts.ok += 1,
             Outcome::Changed => {
                 counts.ok += 1;
@@ -321,6 +342,7 @@ impl Run {
             Outcome::Failed(_) if ended.ignored => {
                 counts.ok += 1;
                 counts.ignored += 1;
+                counts.changed += u32::from(ended.changed);
             }
             Outcome::Failed(failure) => {
                 counts.failed += 1;

@@ -23,10 +23,13 @@ const OF_THE_RUN: [&str; 5] = ["changed", "failed", "skipped", "skip_reason", "f
 /// What a loop adds to its items.
 const OF_THE_LOOP: [&str; 4] = ["ansible_loop_var", "ansible_index_var", "ansible_loop", "item"];
 
+/// Every playbook that Ansible's answer lies beside, in its directory with an inventory.
 fn playbooks() -> Vec<PathBuf> {
-    let files = std::fs::read_dir("tests/ansible").unwrap().map(|entry| entry.unwrap().path());
-    let mut found: Vec<PathBuf> = files.filter(|path| path.with_extension("told").exists() && path.is_file()).collect();
-    found.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+    let within = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let directories = within(Path::new("tests/ansible")).into_iter().filter(|path| path.join("hosts.yaml").exists());
+    let files = directories.flat_map(|path| within(&path));
+    let told = files.filter(|path| path.extension().is_some_and(|kind| kind == "told"));
+    let mut found: Vec<PathBuf> = told.map(|path| path.with_extension("yaml")).collect();
     found.sort();
     found
 }
@@ -67,7 +70,7 @@ fn python(value: &Value, out: &mut String) {
     }
 }
 
-fn line(kind: &str, task: &str, ended: &Ended) -> Option<String> {
+fn line(kind: &str, task: &str, ended: &Ended) -> String {
     let word = match &ended.outcome {
         Outcome::Same => "ok",
         Outcome::Changed => "changed",
@@ -79,9 +82,6 @@ fn line(kind: &str, task: &str, ended: &Ended) -> Option<String> {
     };
     // Of a task of a role its own name.
     let task = task.split_once(" : ").map_or(task, |(_, name)| name);
-    if kind == "include" && word == "ok" {
-        return None;
-    }
     let mut text = format!("{task}: {word}");
     if kind == "debug" && matches!(word, "ok" | "changed") {
         let result = ended.result.as_ref().unwrap();
@@ -92,7 +92,7 @@ fn line(kind: &str, task: &str, ended: &Ended) -> Option<String> {
         text.push(' ');
         python(&words, &mut text);
     }
-    Some(text)
+    text
 }
 
 /// Everything of a run, told as `callback/told.py` tells it of Ansible's.
@@ -102,7 +102,7 @@ fn told(events: &str) -> String {
     for event in events.lines().map(|line| serde_json::from_str::<Event>(line).unwrap()) {
         run.fold(&event);
         if let What::NodeEnded { place, ended, .. } = &event.what {
-            lines.entry(place.host.clone()).or_default().extend(line(&place.kind, &place.task, ended));
+            lines.entry(place.host.clone()).or_default().push(line(&place.kind, &place.task, ended));
         }
     }
     let mut out = String::new();
@@ -131,7 +131,7 @@ fn differences(path: &Path) -> String {
     let tmp = home.path().join("tmp");
     std::fs::create_dir(&tmp).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tbctl"));
-    command.args(["apply", "--json", "tests/ansible/hosts.yaml"]).arg(path);
+    command.args(["apply", "--json", "hosts.yaml"]).arg(path.file_name().unwrap()).current_dir(path.parent().unwrap());
     command.args(["-e", &format!("tmp={}", tmp.display())]).env("HOME", home.path());
     let output = command.output().unwrap();
     let theirs = std::fs::read_to_string(path.with_extension("told")).unwrap();

@@ -28,6 +28,7 @@ use crate::graph::HostId;
 use crate::graph::Work;
 use crate::lang::lookup::Fault;
 use crate::lang::task::Task;
+use crate::modules::Nature;
 use crate::remote::order::Answer;
 
 /// So often a task is decided anew because its host was not as it had been seen.
@@ -129,6 +130,9 @@ impl Schedule {
             true => reported(&item, &ran),
             false => changed(&item, task.as_ref(), &ran, failed.clone()),
         };
+        let acts = |work: &Work| matches!(work, Work::Task { kind, .. } if kind.nature == Nature::Act);
+        // What fails on its way to a state has changed nothing that Ansible would speak of; a command may have.
+        result.changed &= failed.is_none() || acts(&self.graph.node(sent.node).work);
         result.basis = self.basis(host, &item.action, &item.seen, Some(&item.change), item.undo.as_ref());
         // What its host took back has failed, whatever the task says about failing.
         let final_word = matches!(failed, Some(Some(_))) && self.confirmed(sent.node, &item.action).is_some();
@@ -154,15 +158,18 @@ impl Schedule {
             return;
         }
         while let Some(&node) = self.graph.chains[host].get(*at).filter(|&&node| node != until) {
-            *at += 1;
-            let Work::Task { task, kind } = self.graph.node(node).work.clone() else { continue };
-            if self.nodes[node as usize].ended || !matches!(self.gate(node), Gate::Open) {
-                continue;
-            }
-            let ready = ready::prepare(&self.scope(node), &task, kind, &self.users);
-            if ready::is_skipped(&ready) || (kind.name == "debug" && matches!(ready, Ready::Go { .. })) {
+            let passed = self.nodes[node as usize].ended || matches!(self.gate(node), Gate::Silent | Gate::Quiet);
+            if !passed {
+                // What comes behind one whose turn has not come is said in its own turn.
+                let Work::Task { task, kind } = self.graph.node(node).work.clone() else { return };
+                let ready = ready::prepare(&self.scope(node), &task, kind, &self.users);
+                let says = kind.name == "debug" && matches!(ready, Ready::Go { .. });
+                if !matches!(self.gate(node), Gate::Open) || !(says || ready::is_skipped(&ready)) {
+                    return;
+                }
                 self.step(node);
             }
+            *at += 1;
         }
     }
 
@@ -242,15 +249,7 @@ impl Schedule {
         let Some(node) = self.graph.chains[host].iter().copied().find(open) else { return };
         let place = self.place(node);
         let outcome = Outcome::Unreached("the host could not be reached".into());
-        let ended = Ended {
-            outcome,
-            steps: Vec::new(),
-            items: Vec::new(),
-            ignored: false,
-            rescued: false,
-            result: None,
-            seconds: 0.0,
-        };
+        let ended = Ended::plain(outcome);
         self.events.push(What::NodeEnded { node, place, ended: Box::new(ended) });
         let task = self.graph.node(node).task().cloned();
         let fatal = task.is_some_and(|task| self.is_fatal(&self.scope(node), &task));

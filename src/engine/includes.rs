@@ -16,7 +16,10 @@ use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::state::CONDITION;
 use crate::engine::state::NodeState;
+use crate::event::Ended;
+use crate::event::ItemEnded;
 use crate::event::NodeId;
+use crate::event::Outcome;
 use crate::event::What;
 use crate::graph::HostId;
 use crate::graph::Work;
@@ -45,6 +48,9 @@ pub(super) fn is_late(include: &Include) -> bool {
 impl Schedule {
     /// Opens an include whose turn has come.
     pub(super) fn open_include(&mut self, node: NodeId, include: &Include) -> Step {
+        if self.nodes[node as usize].opened.is_some() {
+            return self.end_included(node);
+        }
         match bodies(&self.scope(node), include) {
             Ok(Opened::Skipped) => {
                 self.nodes[node as usize].skipped = true;
@@ -52,7 +58,7 @@ impl Schedule {
                 self.end_with(node, skipped(CONDITION), false)
             }
             Ok(Opened::Bodies(bodies)) => match self.put_in(node, include, bodies) {
-                Ok(()) => Step::Ended,
+                Ok(()) => self.end_included(node),
                 Err(fault) => self.end_failed(node, judge::of_fault(&fault)),
             },
             Err(Fault::Unknown(on)) => self.unknown(node, on),
@@ -66,7 +72,8 @@ impl Schedule {
         while let Some(&node) = self.graph.chains[host].get(at) {
             at += 1;
             let Work::Include(include) = self.graph.node(node).work.clone() else { continue };
-            if self.nodes[node as usize].ended || !is_late(&include) {
+            let state = &self.nodes[node as usize];
+            if state.ended || state.opened.is_some() || !is_late(&include) {
                 continue;
             }
             if let Ok(Opened::Bodies(bodies)) = bodies(&self.scope(node), &include) {
@@ -78,16 +85,25 @@ impl Schedule {
 
     fn put_in(&mut self, node: NodeId, include: &Include, bodies: Vec<Body>) -> Result<(), Diagnostic> {
         let first = self.graph.nodes.len();
+        self.nodes[node as usize].opened = Some(bodies.len());
         let graph = Arc::new(splice(&self.graph, node, bodies).map_err(first_of)?);
         self.nodes.extend((first..graph.nodes.len()).map(|_| NodeState::default()));
         self.graph = graph.clone();
         self.store_mut().grow(graph, first);
         self.put_include(node, include, false);
-        self.end_silently(node);
         if self.graph.nodes.len() > first {
             self.events.push(What::Grown { nodes: self.graph.tasks() });
         }
         Ok(())
+    }
+
+    /// An include has come to its entries: Ansible counts it among what went well.
+    pub(super) fn end_included(&mut self, node: NodeId) -> Step {
+        let item = || ItemEnded { label: String::new(), outcome: Outcome::Same };
+        let items = (0..self.nodes[node as usize].opened.unwrap_or(1)).map(|_| item()).collect();
+        let (place, ended) = (self.place(node), Box::new(Ended { items, ..Ended::plain(Outcome::Same) }));
+        self.events.push(What::NodeEnded { node, place, ended });
+        self.end_silently(node)
     }
 
     /// What `register` on an include sees.

@@ -273,6 +273,7 @@ pub fn ended(items: Vec<ItemResult>, looped: bool, hidden: bool, verbose: bool) 
         false => Vec::new(),
     };
     let seconds = items.iter().map(|item| item.seconds).sum();
+    let changed = items.iter().any(|item| item.changed);
     let steps = items.into_iter().flat_map(|item| item.steps);
     let steps = match hidden {
         true => {
@@ -280,7 +281,7 @@ pub fn ended(items: Vec<ItemResult>, looped: bool, hidden: bool, verbose: bool) 
         }
         false => steps.collect(),
     };
-    Ended { outcome: whole, steps, items: shown, ignored: false, rescued: false, result, seconds }
+    Ended { outcome: whole, steps, items: shown, changed, ignored: false, rescued: false, result, seconds }
 }
 
 fn censored(failure: &Failure) -> Failure {

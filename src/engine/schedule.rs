@@ -303,7 +303,7 @@ impl Schedule {
             Work::Include(include) => {
                 let scope = self.scope(node);
                 match self.store.templates.condition(&include.inherited.when, &scope.lookup()) {
-                    Ok(true) => self.end_silently(node),
+                    Ok(true) => self.end_included(node),
                     Ok(false) => {
                         self.nodes[node as usize].skipped = true;
                         self.end_with(node, skipped(CONDITION), false)

@@ -144,6 +144,8 @@ pub struct NodeState {
     pub failure: Option<Failure>,
     pub changed: bool,
     pub skipped: bool,
+    /// An include whose entries are in the graph: how often they are.
+    pub opened: Option<usize>,
     /// It had no turn: its host was gone, or it was no part of the run there.
     pub passed: bool,
     /// All its items were looked at, and ended well.

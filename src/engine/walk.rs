@@ -204,6 +204,9 @@ impl Schedule {
             Work::Task { task, kind } => (task, kind),
             Work::Facts { .. } => return,
             Work::Include(include) => {
+                if self.nodes[node as usize].opened.is_some() {
+                    return;
+                }
                 let scope = self.scope(node);
                 // Its entries wait for it; whether it holds is decided when its turn comes.
                 if !matches!(self.store.templates.condition(&include.inherited.when, &scope.lookup()), Ok(false)) {
