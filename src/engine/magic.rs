@@ -87,9 +87,6 @@ impl Scope {
                 path(own.or(inventory.directories.first().map(PathBuf::as_path))?)
             }
             "role_name" | "ansible_role_name" => Value::from(self.role()?.name.as_str()),
-            "ansible_parent_role_names" => {
-                list(self.role()?.parents.iter().rev().map(|role| role.name.as_str()).collect())
-            }
             "role_path" => path(&self.role()?.path),
             "ansible_check_mode" => Value::from(self.store.plan),
             "ansible_diff_mode" => Value::from(self.store.diff),
