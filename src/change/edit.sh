@@ -146,7 +146,9 @@ _tb_block_back() {
 
 # Keeps a copy of the file $1 beside it, with the ending $2. Whatever takes the step back takes the copy along.
 _tb_backup() {
-	{ [ ! -d "${_tb_k-}" ] || printf '%s\n' "$1.$2" >>"$_tb_k/backups"; } && cp -a -- "$1" "$1.$2"
+	_tb_bn=$1.$2 _tb_bi=0
+	while [ -e "$_tb_bn" ]; do _tb_bi=$((_tb_bi + 1)) _tb_bn=$1.$_tb_bi.$2; done
+	{ [ ! -d "${_tb_k-}" ] || printf '%s\n' "$_tb_bn" >>"$_tb_k/backups"; } && cp -a -- "$1" "$_tb_bn"
 }
 
 # Notes a file that is made beside another for a moment, and that a crash would leave there.

@@ -169,7 +169,8 @@ fn arguments(task: &Task, kind: &Kind) -> Diagnostics {
             span.source == key.span.source
                 && [&key.span, &node.span].iter().any(|own| own.start <= span.start && span.end <= own.end)
         };
-        let unknown = fault.message.starts_with("unknown argument") || fault.message.ends_with("is unsupported");
+        let refused = fault.message.starts_with("the argument `") && fault.message.ends_with("is unsupported");
+        let unknown = fault.message.starts_with("unknown argument") || refused;
         if unknown || (kind.nature != Nature::Here && !node.is_live() && fault.span.as_ref().is_some_and(within)) {
             faults.push(fault.at(&key.span));
         }

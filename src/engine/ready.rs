@@ -212,6 +212,10 @@ fn one(
         return Err(Fault::Unknown(unknown));
     }
     let resource = (kind.decode)(&args).map_err(|fault| fault.at(&task.action.kind.span))?;
+    let loud = args.get("verbosity").and_then(|node| decode::<u8>(node).ok()).unwrap_or_default();
+    if kind.name == "debug" && loud > scope.store.verbosity {
+        return Ok(State::Skipped(format!("it speaks only with -{}", "v".repeat(loud.min(6).into()))));
+    }
     let environment = environment(scope, task)?;
     let timeout = match &task.inherited.timeout {
         Some(node) => Some(Duration::from_secs(decode::<u64>(&templates.render(node, &lookup)?)?)),

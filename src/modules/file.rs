@@ -234,9 +234,13 @@ impl File {
             return Err(refusal.help("create it first, or write `force: true` to make the link anyway"));
         }
         let (from, to) = (sh::quote(src), sh::quote(path));
+        let through = self.follow && now.src.exists();
         match now.path.kind {
             PathKind::Link if now.path.target == *src => {
-                self.own_link(&mut change, &now.path);
+                match through {
+                    true => self.behind(&mut change, now, src),
+                    false => self.own_link(&mut change, &now.path),
+                }
                 return Ok(change);
             }
             PathKind::Absent | PathKind::Link => {}
@@ -250,7 +254,7 @@ impl File {
             PathKind::Directory => format!("rmdir -- {to} && ln -s -- {from} {to}"),
             _ => format!("ln -sfn -- {from} {to}"),
         };
-        if self.owner.is_some() || self.group.is_some() {
+        if !through && (self.owner.is_some() || self.group.is_some()) {
             let who = attributes::script(path, self.owner.as_deref(), self.group.as_deref(), None);
             let who = who.replacen("chown -- ", "chown -h -- ", 1).replacen("chgrp -- ", "chgrp -h -- ", 1);
             text = format!("{text} && {who}");
@@ -261,7 +265,15 @@ impl File {
             _ => format!("replace by a link to {src}"),
         };
         change.step(what, Resource::path(path), Apply::run(text), Undo::Restore);
+        if through {
+            self.behind(&mut change, now, src);
+        }
         Ok(change)
+    }
+
+    /// With `follow`, mode and owner of a link are those of what it leads to.
+    fn behind(&self, change: &mut Change, now: &Seen, src: &str) {
+        self.wanted().fix(change, &pointed(&self.path, src), &now.src, Via::Attributes);
     }
 
     fn hard(&self, now: &Seen) -> Result<Change, Refusal> {

@@ -17,6 +17,68 @@ pub fn compile(text: &str) -> Result<regex::Regex, Refusal> {
     })
 }
 
+/// The same for `grep -E`, with a flag for it: whether it is found anywhere in a line is all that is asked.
+pub fn posix(text: &str) -> Result<(&'static str, String), Refusal> {
+    let (flag, rest) = match text.strip_prefix("(?i)") {
+        Some(rest) => ("i", rest),
+        None => ("", text),
+    };
+    let mut out = String::new();
+    let mut letters = rest.chars().peekable();
+    let mut within = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => {
+                let escaped = letters.next().unwrap_or('\\');
+                let class = match escaped.to_ascii_lowercase() {
+                    'd' => Some("0-9"),
+                    'w' => Some("[:alnum:]_"),
+                    's' => Some("[:space:]"),
+                    _ => None,
+                };
+                match (class, within, escaped) {
+                    (Some(class), true, 'd' | 'w' | 's') => out.push_str(class),
+                    (Some(class), false, 'd' | 'w' | 's') => out.push_str(&format!("[{class}]")),
+                    (Some(class), false, _) => out.push_str(&format!("[^{class}]")),
+                    (None, _, 't') => out.push('\t'),
+                    (None, false, 'A') => out.push('^'),
+                    (None, false, 'Z') => out.push('$'),
+                    (None, true, escaped) if !matches!(escaped, 'n' | 'r' | ']') => out.push(escaped),
+                    (None, false, escaped) if !escaped.is_ascii_digit() && !matches!(escaped, 'n' | 'r') => {
+                        out.extend(['\\', escaped])
+                    }
+                    _ => return Err(strange(text)),
+                }
+            }
+            '[' if !within => {
+                within = true;
+                out.push('[');
+                out.extend(letters.next_if_eq(&'^'));
+                out.extend(letters.next_if_eq(&']'));
+            }
+            ']' => {
+                within = false;
+                out.push(']');
+            }
+            '(' if !within && letters.next_if_eq(&'?').is_some() => match letters.next_if_eq(&':') {
+                Some(_) => out.push('('),
+                None => return Err(strange(text)),
+            },
+            '*' | '+' | '?' | '}' if !within => {
+                out.push(letter);
+                letters.next_if_eq(&'?');
+            }
+            letter => out.push(letter),
+        }
+    }
+    Ok((flag, out))
+}
+
+fn strange(text: &str) -> Refusal {
+    let refusal = Refusal::new(format!("`{text}` is unsupported here: it is looked for line by line, by `grep -E`"));
+    refusal.help("leave out line ends, named groups, looking around and references to groups")
+}
+
 /// Python's `match.expand`: `\1`, `\g<1>` and `\g<name>` stand for groups.
 pub fn expand(found: &regex::Captures<'_>, text: &str) -> String {
     let group = |name: &str| match name.parse::<usize>() {
@@ -55,6 +117,21 @@ pub fn expand(found: &regex::Captures<'_>, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grep_understands_what_python_would() {
+        for (python, flag, grep) in [
+            (r"version \d+", "", "version [0-9]+"),
+            (r"(?i)READY", "i", "READY"),
+            (r"^(?:a|b)+?[\w.\-]\.\S$", "", "^(a|b)+[[:alnum:]_.-]\\.[^[:space:]]$"),
+            (r"[]\d]{2,}?", "", "[]0-9]{2,}"),
+        ] {
+            assert_eq!(posix(python).unwrap(), (flag, grep.to_string()), "{python}");
+        }
+        for python in [r"a\nb", "(?P<n>x)", "x(?=y)", r"(a)\1"] {
+            assert!(posix(python).is_err(), "{python}");
+        }
+    }
 
     #[test]
     fn groups_are_filled_in_as_python_does() {

@@ -18,6 +18,7 @@ use crate::modules::Fields;
 use crate::modules::Module;
 use crate::modules::Nature;
 use crate::modules::Reach;
+use crate::modules::pattern;
 use crate::modules::types::HostPath;
 
 /// How the checks below look at ports.
@@ -102,8 +103,12 @@ impl WaitFor {
         if let Some(path) = &self.path {
             let word = sh::quote(path);
             return Some(match &self.search_regex {
-                Some(regex) => format!("grep -qE -e {} -- {word} 2>/dev/null", sh::quote(regex)),
-                None => format!("[ -e {word} ]"),
+                // What is to be gone is the path, whatever it says.
+                Some(regex) if !self.gone() => {
+                    let (flag, regex) = pattern::posix(regex).unwrap_or_default();
+                    format!("grep -qE{flag} -e {} -- {word} 2>/dev/null", sh::quote(&regex))
+                }
+                _ => format!("[ -e {word} ]"),
             });
         }
         let port = self.port?;
@@ -175,6 +180,7 @@ impl Module for WaitFor {
             let refusal = Refusal::new("`search_regex` over what a port says is unsupported");
             return Err(refusal.help("give it a `path`, or use `uri` or `shell` with `until`"));
         }
+        self.search_regex.as_deref().map(pattern::posix).transpose()?;
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
         match self.host.is_empty() || self.host.starts_with('-') || self.host.contains(odd) {
             true => Err(Refusal::new(format!("`{}` is no name or address of a host", self.host))),

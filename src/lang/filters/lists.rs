@@ -228,7 +228,7 @@ fn distinct(cx: &mut Cx, items: impl IntoIterator<Item = Val>) -> Res {
 
 fn unique(cx: &mut Cx, mut args: Args) -> Res {
     let items = args.list(cx, "value")?;
-    let case_sensitive = args.flag("case_sensitive", true);
+    let case_sensitive = args.flag("case_sensitive", false);
     let attribute = args.take("attribute").filter(|one| !matches!(one, Val::None));
     args.done()?;
     let mut seen = Seen::default();
