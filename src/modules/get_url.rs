@@ -154,7 +154,8 @@ impl GetUrl {
             return Ok(false);
         }
         match &self.checksum {
-            None => Ok(!self.force),
+            // Into a directory it is fetched each time, as in Ansible.
+            None => Ok(!self.force && place.path == *self.dest.path),
             Some(checksum) => {
                 let (name, digest) = split(checksum)?;
                 let seen = if name == "sha256" { place.target.sha256.as_str() } else { now.sum.as_str() };
@@ -206,6 +207,10 @@ impl GetUrl {
                  {{ echo \"the {name} checksum of what came is ${{_tb_x%% *}}\" >&2; false; }}\n}}"
             ));
         }
+        if place.target.kind == PathKind::File && self.wish().wanted.hold(place.target) {
+            let path = sh::quote(&place.path);
+            text.push_str(&format!(" && {{\nif cmp -s \"$_tb_u\" {path}; then\nrm -f \"$_tb_u\"\necho {SAME}\nexit 0\nfi\n}}"));
+        }
         let mode = match (place.itself.kind, &self.mode) {
             (PathKind::File, None) => "-".to_string(),
             (PathKind::File, Some(mode)) => format!("{:05o}", mode.bits(place.itself.mode, false)),
@@ -216,6 +221,9 @@ impl GetUrl {
         Ok(text)
     }
 }
+
+/// What a step says when what came is what was there.
+const SAME: &str = "same";
 
 impl Module for GetUrl {
     const NAME: &'static str = "get_url";
@@ -282,6 +290,9 @@ impl Module for GetUrl {
         let mut fields = self.wish().report(&now.place, None);
         fields.shift_remove("src");
         fields.insert("url".into(), Value::from(self.url.as_str()));
+        if ran.last().is_some_and(|ran| ran.stdout.trim() == SAME) {
+            fields.insert("changed".into(), Value::from(false));
+        }
         let msg = if ran.is_empty() { "file already exists" } else { "OK" };
         fields.insert("msg".into(), Value::from(msg));
         fields
