@@ -124,6 +124,9 @@ fn read(
 ) -> Result<(Project, Diagnostics, usize, Diagnostics), Stop> {
     let mut warnings = Diagnostics::default();
     let mut config = configuration(files, &mut warnings)?;
+    let mut faults = Diagnostics::default();
+    config::lay_over(&mut config, |name| std::env::var(name).ok(), &mut faults);
+    faults.check(())?;
     if let Some(connection) = connection {
         lay_over(&mut config, connection);
         if let Some(method) = config.become_method.as_deref().filter(|method| *method != "sudo") {

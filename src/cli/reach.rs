@@ -50,8 +50,7 @@ pub(super) fn settings(console: &Console, config: &Config, options: &Connection)
     if let Some(seconds) = config.timeout {
         settings.connect_timeout = Duration::from_secs(seconds.max(1));
     }
-    let checking = variable("ANSIBLE_HOST_KEY_CHECKING").and_then(|value| truth(&value)).or(config.host_key_checking);
-    if checking == Some(false) {
+    if config.host_key_checking == Some(false) {
         settings.unknown_host = Unknown::Ignore;
     }
     load::settle(console, Diagnostics { list: remote::config_faults(&settings) })?;

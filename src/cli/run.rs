@@ -192,7 +192,8 @@ impl<'a> Job<'a> {
             None => idle(&graph, &met::names(&project.inventory.testbed)?),
             Some(_) => Vec::new(),
         };
-        let settings = reach::settings(console, &project.config, connection)?;
+        let mut settings = reach::settings(console, &project.config, connection)?;
+        settings.directory = project.plays.first().map(|play| play.directory.clone()).unwrap_or_default();
         let ask = asking(Person::new(pause, &console.redactor));
         let password = password(&project.config, &*ask)?;
         let (graph, templates, files) = (Arc::new(graph), Arc::new(templates), Arc::new(files));

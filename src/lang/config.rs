@@ -100,6 +100,39 @@ pub fn read(source: &Arc<Source>, path: &Path, faults: &mut Diagnostics) -> Conf
     config
 }
 
+/// Variables of the environment that stand for settings, and are stronger than the file's.
+const VARIABLES: &[(&str, &str, &str)] = &[
+    ("ANSIBLE_INVENTORY", "defaults", "inventory"),
+    ("ANSIBLE_ROLES_PATH", "defaults", "roles_path"),
+    ("ANSIBLE_REMOTE_USER", "defaults", "remote_user"),
+    ("ANSIBLE_REMOTE_PORT", "defaults", "remote_port"),
+    ("ANSIBLE_PRIVATE_KEY_FILE", "defaults", "private_key_file"),
+    ("ANSIBLE_HOST_KEY_CHECKING", "defaults", "host_key_checking"),
+    ("ANSIBLE_TIMEOUT", "defaults", "timeout"),
+    ("ANSIBLE_FORCE_HANDLERS", "defaults", "force_handlers"),
+    ("ANSIBLE_ANY_ERRORS_FATAL", "defaults", "any_errors_fatal"),
+    ("ANSIBLE_GATHERING", "defaults", "gathering"),
+    ("ANSIBLE_HASH_BEHAVIOUR", "defaults", "hash_behaviour"),
+    ("ANSIBLE_JINJA2_EXTENSIONS", "defaults", "jinja2_extensions"),
+    ("ANSIBLE_RUN_TAGS", "tags", "run"),
+    ("ANSIBLE_SKIP_TAGS", "tags", "skip"),
+    ("ANSIBLE_BECOME", "privilege_escalation", "become"),
+    ("ANSIBLE_BECOME_USER", "privilege_escalation", "become_user"),
+    ("ANSIBLE_BECOME_METHOD", "privilege_escalation", "become_method"),
+    ("ANSIBLE_BECOME_ASK_PASS", "privilege_escalation", "become_ask_pass"),
+];
+
+/// Lays the variables of the environment over the settings of a file.
+pub fn lay_over(config: &mut Config, variable: impl Fn(&str) -> Option<String>, faults: &mut Diagnostics) {
+    for (variable_name, section, name) in VARIABLES {
+        let Some(value) = variable(variable_name).filter(|value| !value.is_empty()) else { continue };
+        let setting = Setting { section, name, value: &value, base: Path::new("") };
+        if let Err(why) = set(config, &setting) {
+            faults.push(Diagnostic::error(format!("{variable_name}: {why}")));
+        }
+    }
+}
+
 struct Setting<'a> {
     section: &'a str,
     name: &'a str,
@@ -157,6 +190,20 @@ fn set(config: &mut Config, setting: &Setting<'_>) -> Result<bool, String> {
                 other => return Err(format!("`gathering` is implicit, explicit or smart, found `{other}`")),
             });
         }
+        // What would give the same words another meaning is not passed over.
+        ("defaults", "hash_behaviour") => match setting.value {
+            "replace" => {}
+            other => return Err(format!("mappings are not merged: `hash_behaviour = {other}` is unsupported")),
+        },
+        ("defaults", "jinja2_extensions") if !setting.value.is_empty() => {
+            return Err("extensions of Jinja are unsupported".into());
+        }
+        ("tags", "run" | "skip") if !setting.value.is_empty() => {
+            return Err(format!(
+                "tags in the configuration are unsupported; write `--{}`",
+                if setting.name == "run" { "tags" } else { "skip-tags" }
+            ));
+        }
         ("defaults", "vault_password_file" | "ask_vault_pass") => {
             return Err("values encrypted with ansible-vault are unsupported".into());
         }
@@ -193,12 +240,35 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_is_stronger() {
+        let (mut config, _) = load("[defaults]\nremote_user = file\ntimeout = 7\n");
+        let mut faults = Diagnostics::default();
+        let given = |name: &str| match name {
+            "ANSIBLE_REMOTE_USER" => Some("env".to_string()),
+            "ANSIBLE_ROLES_PATH" => Some("/a:b".into()),
+            "ANSIBLE_TIMEOUT" => Some("soon".into()),
+            _ => None,
+        };
+        lay_over(&mut config, given, &mut faults);
+        assert_eq!((config.remote_user.as_deref(), config.timeout), (Some("env"), Some(7)));
+        assert_eq!(config.roles_path, [Path::new("/a"), Path::new("b")]);
+        assert_eq!(faults.list.len(), 1);
+        assert_eq!(faults.list[0].message, "ANSIBLE_TIMEOUT: `timeout` is a whole number, found `soon`");
+    }
+
+    #[test]
     fn faults() {
         for (text, expected) in [
             ("[defaults]\nhost_key_checking = maybe\n", "`host_key_checking` is true or false, found `maybe`"),
             ("[defaults]\ntimeout = x\n", "`timeout` is a whole number, found `x`"),
             ("[defaults]\nnonsense\n", "this is neither a section nor a setting"),
             ("[defaults]\nvault_password_file = x\n", "values encrypted with ansible-vault are unsupported"),
+            (
+                "[defaults]\nhash_behaviour = merge\n",
+                "mappings are not merged: `hash_behaviour = merge` is unsupported",
+            ),
+            ("[defaults]\njinja2_extensions = jinja2.ext.do\n", "extensions of Jinja are unsupported"),
+            ("[tags]\nrun = a\n", "tags in the configuration are unsupported; write `--tags`"),
             ("[defaults]\ngathering = x\n", "`gathering` is implicit, explicit or smart, found `x`"),
         ] {
             assert_eq!(load(text).1, [expected]);

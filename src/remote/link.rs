@@ -2,6 +2,7 @@
 //!
 //! Does not know what the commands do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,8 @@ pub struct Link {
 
 enum Way {
     Ssh(Box<Connection>),
-    Local(Arc<Meter>),
+    /// With the directory where commands begin.
+    Local(Arc<Meter>, PathBuf),
 }
 
 /// What a connection has cost so far.
@@ -49,7 +51,7 @@ pub struct Stats {
 /// Why the host cannot be reached, and what to do about it.
 pub async fn connect(target: &Target, settings: &Settings, ask: &Arc<dyn Ask>) -> Result<Link, Unreached> {
     let way = match target.via {
-        Via::Local => Way::Local(Arc::default()),
+        Via::Local => Way::Local(Arc::default(), settings.directory.clone()),
         Via::Ssh => {
             let config = load(settings).await?;
             let mut to = Destination::of_target(target, settings, &config)?;
@@ -72,7 +74,7 @@ impl Link {
     /// If the connection was lost or the host allows no further session.
     pub async fn exec(&self, command: &str) -> Result<Pipe, Unreached> {
         let pipe = match &self.way {
-            Way::Local(meter) => local::exec(command, meter)?,
+            Way::Local(meter, directory) => local::exec(command, directory, meter)?,
             Way::Ssh(connection) => {
                 let channel = connection.session().await?;
                 channel.exec(false, command).await.map_err(|_| connection.lost())?;
@@ -93,7 +95,7 @@ impl Link {
     pub fn stats(&self) -> Stats {
         let (bytes_in, bytes_out) = match &self.way {
             Way::Ssh(connection) => connection.counts(),
-            Way::Local(meter) => meter.counts(),
+            Way::Local(meter, _) => meter.counts(),
         };
         Stats { bytes_in, bytes_out, channels: self.channels.load(Ordering::Relaxed) }
     }
@@ -102,7 +104,7 @@ impl Link {
     pub fn peer(&self) -> String {
         match &self.way {
             Way::Ssh(connection) => connection.to.peer(),
-            Way::Local(_) => "local".to_string(),
+            Way::Local(..) => "local".to_string(),
         }
     }
 
@@ -111,7 +113,7 @@ impl Link {
     pub fn lost(&self) -> Option<Unreached> {
         match &self.way {
             Way::Ssh(connection) => connection.is_closed().then(|| connection.lost()),
-            Way::Local(_) => None,
+            Way::Local(..) => None,
         }
     }
 }

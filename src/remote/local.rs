@@ -3,6 +3,7 @@
 //! Knows nothing of users or privileges: a command runs as whoever runs tbctl.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -23,11 +24,12 @@ use super::wire::Metered;
 
 /// Runs a command by `/bin/sh -c`, in a process group of its own: an interrupt at the terminal is for tbctl, which ends
 /// the run in order.
-pub(super) fn exec(command: &str, meter: &Arc<Meter>) -> Result<Pipe, Unreached> {
+pub(super) fn exec(command: &str, directory: &Path, meter: &Arc<Meter>) -> Result<Pipe, Unreached> {
     let fault = |what: &str| Unreached::new(Why::Start, format!("cannot run /bin/sh on this machine: {what}"));
     let mut child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
+        .current_dir(Path::new(".").join(directory))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

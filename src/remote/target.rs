@@ -72,6 +72,8 @@ pub enum Unknown {
 pub struct Settings {
     /// The home directory of the user who runs tbctl: `~` and `%d`.
     pub home: PathBuf,
+    /// Where commands on this machine begin: the playbook's directory. Empty: where tbctl was started.
+    pub directory: PathBuf,
     /// The login name of that user: the user on the hosts if nothing else is said.
     pub local_user: String,
     /// The socket of the SSH agent (`SSH_AUTH_SOCK`).
@@ -103,6 +105,7 @@ impl Settings {
     pub fn new(home: PathBuf, local_user: impl Into<String>) -> Settings {
         Settings {
             home,
+            directory: PathBuf::new(),
             local_user: local_user.into(),
             agent: None,
             config_file: None,
