@@ -136,6 +136,7 @@ fn the_example_of_every_kind_is_applied_is_then_right_and_is_taken_back() {
         };
     }
     lab.file("templates/motd.j2", "hello {{ inventory_hostname }}\n");
+    lab.file("vars/Debian.yaml", "greeting: hello\n");
     let play = lab.file("play.yaml", &text);
     let first = lab.apply(&play);
     assert!(first["k1"].changed >= 15, "{first:?}");

@@ -18,6 +18,7 @@ mod includes;
 pub mod judge;
 pub mod keys;
 pub mod left;
+mod loaded;
 pub mod lockout;
 mod looping;
 mod magic;

@@ -11,6 +11,7 @@ use crate::diag::Lacking;
 use crate::diag::Span;
 use crate::engine::confirm;
 use crate::engine::includes;
+use crate::engine::loaded;
 use crate::engine::lockout;
 use crate::engine::lockout::Door;
 use crate::engine::lockout::Watch;
@@ -19,6 +20,7 @@ use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::ready::Users;
+use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::scope::Store;
 use crate::event::NodeId;
@@ -42,11 +44,12 @@ pub fn faults(store: &Store, users: &Users, before: Diagnostics) -> Diagnostics 
     let mut store = store.clone();
     store.plan = true;
     store.before = true;
-    let store = Arc::new(store);
+    let mut store = Arc::new(store);
     let mut faults = before;
     let mut watch = Watch::default();
     for id in 0..store.graph.nodes.len() {
         let mut found = of_node(&store, id as NodeId, users, &mut watch);
+        found.extend(load(&mut store, id as NodeId, users));
         store.project.gaps.sift(&mut found, Some(store.graph.nodes[id].play));
         faults.extend(found);
     }
@@ -102,6 +105,40 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
         }
         Ready::Fault(_) | Ready::Skipped(_) | Ready::Waits { .. } => {}
     }
+    faults
+}
+
+/// What is read from files of variables that are known by name is known to what comes behind.
+fn load(store: &mut Arc<Store>, id: NodeId, users: &Users) -> Diagnostics {
+    let mut faults = Diagnostics::default();
+    let Work::Task { task, kind } = store.graph.node(id).work.clone() else { return faults };
+    if kind.name != "include_vars" {
+        return faults;
+    }
+    let ready = ready::prepare(&Scope::at(store, id), &task, kind, users);
+    let skipped = ready::is_skipped(&ready);
+    let Ready::Go { items, .. } = ready else {
+        if skipped {
+            Arc::make_mut(store).put(id, Output::Values(indexmap::IndexMap::new()));
+        }
+        return faults;
+    };
+    let mut all = Vec::new();
+    for item in &items {
+        let State::Go(action) = &item.state else { continue };
+        match loaded::read(&item.scope, &action.args) {
+            Ok(found) => all.push(found.vars),
+            Err(fault) => {
+                faults.list.extend(Some(fault).filter(|_| is_reached(store, id)));
+                return faults;
+            }
+        }
+    }
+    drop(items);
+    let known = Arc::make_mut(store);
+    all.into_iter().for_each(|vars| known.load(id, vars));
+    // What it registers is known only when it has run.
+    known.put(id, Output::After(task.title()));
     faults
 }
 

@@ -12,6 +12,7 @@ use crate::engine::facts;
 use crate::engine::gates::Gate;
 use crate::engine::includes;
 use crate::engine::judge;
+use crate::engine::loaded;
 use crate::engine::promise::Promise;
 use crate::engine::ready;
 use crate::engine::ready::Action;
@@ -450,6 +451,11 @@ impl Schedule {
         result.fields = action.resource.report(&seen, &[]).unwrap_or_default();
         if kind.name == "set_fact" {
             self.merge(node, Schedule::facts_set(&action));
+        }
+        if kind.name == "include_vars" {
+            let found = loaded::read(&item.scope, &action.args)?;
+            self.store_mut().load(node, found.vars);
+            result.fields = found.fields;
         }
         if kind.name == "setup" {
             self.gathered(node, &facts::groups_of(&action.probe), &result.fields);

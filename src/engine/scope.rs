@@ -69,6 +69,9 @@ pub struct Store {
     /// Who writes which variable of which host, in order of position.
     writers: HashMap<(HostId, String), Vec<NodeId>>,
     outputs: HashMap<NodeId, Output>,
+    /// Tasks of each host that read files of variables, in order of position, and what was read.
+    loaders: HashMap<HostId, Vec<NodeId>>,
+    loaded: HashMap<NodeId, Vars>,
     /// `ansible_…` by the node that gathered them, and which groups of them were.
     facts: HashMap<NodeId, Facts>,
     /// Hosts that failed, were lost or have ended their play.
@@ -113,7 +116,7 @@ impl Store {
         files: Arc<Reader>,
         plan: bool,
     ) -> Store {
-        let writers = writers(&graph);
+        let (writers, loaders) = (writers(&graph), loaders(&graph));
         Store {
             project,
             graph,
@@ -125,6 +128,8 @@ impl Store {
             before: false,
             writers,
             outputs: HashMap::new(),
+            loaders,
+            loaded: HashMap::new(),
             facts: HashMap::new(),
             absent: HashMap::new(),
             environment: Arc::default(),
@@ -138,6 +143,7 @@ impl Store {
     pub fn grow(&mut self, graph: Arc<Graph>, first: usize) {
         if graph.nodes.len() > first {
             self.writers = writers(&graph);
+            self.loaders = loaders(&graph);
         }
         self.graph = graph;
     }
@@ -211,6 +217,27 @@ impl Store {
                         return Some(Found::Value(value.clone()));
                     }
                 }
+            }
+        }
+        None
+    }
+
+    /// What a task read from a file of variables.
+    pub fn load(&mut self, node: NodeId, vars: Vars) {
+        let known = self.loaded.entry(node).or_default();
+        known.retain(|(key, _)| !vars.iter().any(|(new, _)| new.name == key.name));
+        known.extend(vars);
+    }
+
+    /// A variable of a file that was read before a position. What is not read yet may hold any.
+    fn read(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
+        let loaders = self.loaders.get(&host)?.iter().rev();
+        for &id in loaders.filter(|&&id| self.graph.node(id).pos < *before) {
+            if let Some(found) = self.loaded.get(&id).and_then(|vars| in_vars(vars, name)) {
+                return Some(found);
+            }
+            if !self.has(id) {
+                return Some(Found::Unknown(Pending(format!("{NODE}{id}"))));
             }
         }
         None
@@ -294,6 +321,19 @@ fn writers(graph: &Graph) -> HashMap<(HostId, String), Vec<NodeId>> {
     writers
 }
 
+/// The tasks that read files of variables.
+fn loaders(graph: &Graph) -> HashMap<HostId, Vec<NodeId>> {
+    let mut loaders: HashMap<HostId, Vec<NodeId>> = HashMap::new();
+    for &id in graph.chains.iter().flatten() {
+        if let Work::Task { kind, .. } = &graph.node(id).work
+            && kind.name == "include_vars"
+        {
+            loaders.entry(graph.node(id).host).or_default().push(id);
+        }
+    }
+    loaders
+}
+
 /// The variables of one task on one host.
 #[derive(Debug, Clone)]
 pub struct Scope {
@@ -363,6 +403,7 @@ impl Scope {
             .or_else(|| in_vars(&self.store.project.extra_vars, name))
             .or_else(|| self.parameters(name))
             .or_else(|| self.store.variable(self.host, name, &self.pos))
+            .or_else(|| self.store.read(self.host, name, &self.pos))
             .or_else(|| self.task_vars(name))
             .or_else(|| self.play_vars(name))
             .or_else(|| self.known_fact(name))
@@ -504,6 +545,10 @@ impl Lookup for Scope {
         }
         let own = self.store.writers.keys().filter(|(host, _)| *host == self.host).map(|(_, name)| name.clone());
         names.extend(own);
+        let earlier = self.store.loaders.get(&self.host).into_iter().flatten();
+        let earlier = earlier.filter(|&&id| self.store.graph.node(id).pos < self.pos);
+        let read = earlier.filter_map(|id| self.store.loaded.get(id)).flatten();
+        names.extend(read.map(|(key, _)| key.name.clone()));
         names.extend(self.store.fact_names(self.host, &self.pos));
         names.extend(["inventory_hostname", "groups", "hostvars", "group_names"].map(String::from));
         names.into_iter().collect()
@@ -587,7 +632,7 @@ impl Lookup for Outside {
 }
 
 impl Scope {
-    fn search(&self) -> Search {
+    pub(super) fn search(&self) -> Search {
         match (&self.task, self.store.graph.plays.get(self.play)) {
             (Some(task), _) => (*task.search).clone(),
             (None, Some(play)) => (*play.search).clone(),

@@ -17,6 +17,7 @@ use crate::engine::confirm;
 use crate::engine::gates::Gate;
 use crate::engine::includes;
 use crate::engine::judge;
+use crate::engine::loaded;
 use crate::engine::ready;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
@@ -412,7 +413,7 @@ impl Schedule {
             return;
         }
         // What it sets and what it registers are two outputs; only one of them can be assumed.
-        let two = kind.name == "set_fact" && task.register.is_some();
+        let two = matches!(kind.name, "set_fact" | "include_vars") && task.register.is_some();
         if judge::needs_verdict(task) || judge::is_marked(task) || two {
             ahead.closed = true;
             ahead.more = true;
@@ -422,6 +423,16 @@ impl Schedule {
         let output = (kind.name == "set_fact").then(|| Schedule::facts_set(action));
         if let Some(output) = &output {
             self.assume(node, output.clone(), ahead);
+        }
+        if kind.name == "include_vars" {
+            let Ok(found) = loaded::read(&self.scope(node), &action.args) else {
+                // It is said when its turn comes.
+                ahead.closed = true;
+                ahead.more = true;
+                return;
+            };
+            self.store_mut().load(node, found.vars);
+            self.assume(node, Output::Values(indexmap::IndexMap::new()), ahead);
         }
         if let Some(handler) = self.graph.node(node).handler {
             ahead.notified.insert((self.graph.node(node).play, handler), false);

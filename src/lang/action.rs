@@ -39,8 +39,7 @@ const FREE: [&str; 9] = [
 const LANGUAGE_KINDS: [&str; 5] = ["include_tasks", "import_tasks", "include_role", "import_role", "meta"];
 
 /// Kinds that Ansible has, and what to write instead of them.
-const UNSUPPORTED: [(&str, &str); 16] = [
-    ("include_vars", "name the file in `vars_files` of the play, or in `vars/` of a role"),
+const UNSUPPORTED: [(&str, &str); 15] = [
     ("add_host", "write the host into the inventory"),
     ("group_by", "write the groups into the inventory"),
     ("uri", "use `command: curl …`, or `wait_for` and `get_url`"),

@@ -22,6 +22,8 @@ use crate::diag::Source;
 use crate::diag::Span;
 use crate::diag::nearest;
 use crate::lang::node::Node;
+use crate::lang::task::Vars;
+use crate::lang::word;
 use crate::lang::yaml;
 
 /// The largest text file that is read, in bytes.
@@ -57,6 +59,12 @@ impl Files {
         let source = Source::new(name, text);
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path, source.clone());
         Ok(source)
+    }
+
+    /// The variables of a file.
+    pub fn vars(&self, path: &Path, asked: Option<&Span>, faults: &mut Diagnostics) -> Vars {
+        let root = self.yaml(path, asked, faults);
+        root.map(|root| word::vars(&root, faults)).unwrap_or_default()
     }
 
     /// The YAML document of a file; `None` if it is empty or faulty.

@@ -2,13 +2,13 @@
 //!
 //! Knows a flat list of values; everything else waits for the run, or does not exist where nothing else can.
 
-use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use minijinja::value::Value;
 
+use crate::lang::files;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Found;
 use crate::lang::lookup::Lookup;
@@ -36,17 +36,7 @@ fn is_later(name: &str) -> bool {
 /// A path from the root on, without `.` and `..`. An empty one is the current directory.
 pub fn whole(path: &Path) -> PathBuf {
     let path = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_path_buf());
-    let mut whole = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                whole.pop();
-            }
-            Component::CurDir => {}
-            part => whole.push(part),
-        }
-    }
-    whole
+    files::tidy(&path)
 }
 
 impl Fixed {

@@ -221,6 +221,7 @@ kinds! {
     get_url::GetUrl,
     group::Group,
     http_benchmark::HttpBenchmark,
+    include_vars::IncludeVars,
     iptables::Iptables,
     lineinfile::LineInFile,
     meta::Meta,
