@@ -366,7 +366,7 @@ fn what_is_wrong_is_said_before_the_run_with_what_to_write() {
         ("shell: \"echo a\\0b\"", "a command cannot hold a NUL byte"),
         ("copy: {content: x, dest: \"/tmp/a\\0b\"}", "a path on a host cannot hold a NUL byte"),
         ("wait_for: {port: 99999}", "expected a whole number from 0 to 65535, found `99999`"),
-        ("include_vars: x.yml", "`include_vars` is unsupported"),
+        ("group_by: x.yml", "`group_by` is unsupported"),
         ("block:", "a block is a list of tasks, and this one is empty"),
         ("debug: {msg: \"{{ lookup('url', 'http://x') }}\"}", "use `get_url`"),
     ];

@@ -6,6 +6,7 @@ use minijinja::value::{Value, ValueKind};
 
 use crate::diag::Diagnostic;
 use crate::diag::Span;
+use crate::lang::scalar;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,38 @@ pub struct Text {
 pub struct Key {
     pub span: Span,
     pub name: String,
+}
+
+impl Key {
+    /// What the key is for templates: a number or a boolean where it was written as one, without quotes.
+    pub fn tree(&self) -> Tree {
+        match self.span.text() == self.name {
+            true => scalar::plain(&self.name),
+            false => Tree::Text(Text { text: self.name.clone(), live: false }),
+        }
+    }
+
+    /// A key that is no text; see [`Key::tree`].
+    pub fn plain(span: &Span, name: String) -> Key {
+        Key { span: Span::synthetic(&span.source.name, &name), name }
+    }
+
+    fn from_value(span: &Span, value: &Value) -> Key {
+        match (value.as_str(), value.kind()) {
+            (Some(name), _) => Key { span: span.clone(), name: name.to_string() },
+            (None, ValueKind::Number | ValueKind::Bool) => Key::plain(span, value.to_string()),
+            (None, _) => Key { span: span.clone(), name: value.to_string() },
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        match self.tree() {
+            Tree::Int(value) => Value::from(value),
+            Tree::Bool(value) => Value::from(value),
+            Tree::Float(value) => Value::from(value),
+            _ => Value::from(self.name.as_str()),
+        }
+    }
 }
 
 impl Node {
@@ -77,8 +110,7 @@ impl Node {
                 let mut entries = Vec::new();
                 for key in value.try_iter().map_err(fault)? {
                     let item = value.get_item(&key).map_err(fault)?;
-                    let name = key.as_str().map_or_else(|| key.to_string(), str::to_string);
-                    entries.push((Key { span: span.clone(), name }, Node::from_value(span, &item)?));
+                    entries.push((Key::from_value(span, &key), Node::from_value(span, &item)?));
                 }
                 Tree::Map(entries)
             }
@@ -102,7 +134,7 @@ impl Node {
             Tree::Text(text) => Value::from(text.text.as_str()),
             Tree::List(items) => items.iter().map(Node::to_value).collect(),
             Tree::Map(entries) => {
-                Value::from_pairs(entries.iter().map(|(key, node)| (key.name.as_str(), node.to_value())))
+                Value::from_pairs(entries.iter().map(|(key, node)| (key.to_value(), node.to_value())))
             }
         }
     }

@@ -405,6 +405,11 @@ fn key_of(node: Node, plain: bool, style: granit::StructureStyle, faults: &mut D
         Tree::Text(text) => Some(text.text.clone()),
         _ => Some(node.span.text().to_string()),
     };
+    let mut node = node;
+    if matches!(node.tree, Tree::Text(_)) && !matches!(scalar::plain(node.span.text()), Tree::Text(_)) {
+        // With its quotes it reads as what it is: text.
+        node.span.start = node.span.start.saturating_sub(1);
+    }
     match name {
         Some(name) if plain && name == "<<" => MapKey::Merge(node.span),
         Some(name) => MapKey::Name(Key { span: node.span, name }),

@@ -251,7 +251,7 @@ fn parsed_yaml(cx: &mut Cx, node: &Node) -> Res {
         Tree::Map(entries) => {
             let mut made = Vec::new();
             for (key, item) in entries {
-                made.push((Key::Str(key.name.as_str().into()), cx.deeper(|cx| parsed_yaml(cx, item))?));
+                made.push((Key::written(key), cx.deeper(|cx| parsed_yaml(cx, item))?));
             }
             Val::map(made)
         }

@@ -64,8 +64,9 @@ fn is_block(value: &Val, style: &Yaml) -> bool {
 
 fn entries(value: &Val, style: &Yaml) -> Res<Vec<(Key, Val)>> {
     let Val::Map(map) = value else { return Ok(Vec::new()) };
-    let entries = map.0.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    if style.sort_keys { by_key(entries) } else { Ok(entries) }
+    let entries: Vec<_> = map.0.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    // Keys without an order stay as they are, as in PyYAML.
+    if style.sort_keys { Ok(by_key(entries.clone()).unwrap_or(entries)) } else { Ok(entries) }
 }
 
 #[derive(Clone, Copy, PartialEq)]

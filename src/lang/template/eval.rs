@@ -331,8 +331,7 @@ impl Cx<'_> {
             Val::Map(_) | Val::Namespace(_) => Ok(entry(container, &Key::from(&item)?).is_some()),
             Val::Lazy(lazy) if !lazy.is_list() => {
                 let key = Key::from(&item)?;
-                let other = python::same_key(&key);
-                Ok(self.keys(lazy)?.iter().any(|one| *one == key || Some(one) == other.as_ref()))
+                Ok(self.keys(lazy)?.contains(&key))
             }
             Val::List(_) | Val::Tuple(_) | Val::Lazy(_) => {
                 for one in self.items(container)? {

@@ -170,13 +170,7 @@ impl Cx<'_> {
             return Ok(key.clone());
         }
         let found = match (value, key) {
-            (Val::Lazy(lazy), _) if !lazy.is_list() => {
-                let key = Key::from(key)?;
-                match (self.part(lazy, &key)?, crate::lang::template::python::same_key(&key)) {
-                    (None, Some(other)) => self.part(lazy, &other)?,
-                    (found, _) => found,
-                }
-            }
+            (Val::Lazy(lazy), _) if !lazy.is_list() => self.part(lazy, &Key::from(key)?)?,
             (Val::Map(_) | Val::Namespace(_), _) => entry(value, &Key::from(key)?),
             (_, Val::Str(name)) => return self.attr(value, name, at),
             (_, Val::Int(_) | Val::Bool(_)) => self.position(value, key)?,

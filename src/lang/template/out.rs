@@ -10,6 +10,7 @@ use crate::lang::filters::lookups;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Lookup;
 use crate::lang::lookup::Pending;
+use crate::lang::node::Key as Written;
 use crate::lang::node::Node;
 use crate::lang::node::Text;
 use crate::lang::node::Tree;
@@ -107,7 +108,10 @@ pub(super) fn to_node(span: &Span, value: &Val) -> Result<Node, Diagnostic> {
         Val::Map(map) | Val::Namespace(map) => {
             let mut entries = Vec::new();
             for (key, item) in map.0.borrow().iter() {
-                let key = crate::lang::node::Key { span: span.clone(), name: key.name() };
+                let key = match key {
+                    Key::Int(_) | Key::Bool(_) | Key::Float(_) => Written::plain(span, key.name()),
+                    _ => Written { span: span.clone(), name: key.name() },
+                };
                 entries.push((key, to_node(span, item)?));
             }
             Tree::Map(entries)

@@ -7,7 +7,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::lang::filters::time;
-use crate::lang::template::val::Key;
 use crate::lang::template::val::Res;
 use crate::lang::template::val::Val;
 use crate::lang::template::val::fail;
@@ -235,12 +234,4 @@ pub(crate) fn sort(items: Vec<(Val, Val)>) -> Res<Vec<(Val, Val)>> {
     merged.extend(left);
     merged.extend(right);
     Ok(merged)
-}
-
-/// The first of the keys that a mapping has: as given, or as the text a YAML key always is here.
-pub(crate) fn same_key(key: &Key) -> Option<Key> {
-    match key {
-        Key::Int(value) => Some(Key::Str(Arc::from(value.to_string()))),
-        _ => None,
-    }
 }

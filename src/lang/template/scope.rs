@@ -20,7 +20,6 @@ use crate::lang::node::Tree;
 use crate::lang::template::Templates;
 use crate::lang::template::call::Callable;
 use crate::lang::template::place::Place;
-use crate::lang::template::python::same_key;
 use crate::lang::template::stmt::Blocks;
 use crate::lang::template::val::*;
 
@@ -262,7 +261,7 @@ impl<'t> Cx<'t> {
             Tree::Map(entries) => {
                 let mut made = Vec::with_capacity(entries.len());
                 for (key, item) in entries {
-                    made.push((Key::Str(Arc::from(key.name.as_str())), self.deeper(|cx| cx.literal(item))?));
+                    made.push((Key::written(key), self.deeper(|cx| cx.literal(item))?));
                 }
                 Val::map(made)
             }
@@ -338,7 +337,7 @@ impl<'t> Cx<'t> {
         let keys: Vec<Key> = match &lazy.source {
             Source::Scope(scope) => scope.names().into_iter().map(|name| Key::Str(Arc::from(name))).collect(),
             Source::Node(node, _) => match &node.tree {
-                Tree::Map(entries) => entries.iter().map(|(key, _)| Key::Str(Arc::from(key.name.as_str()))).collect(),
+                Tree::Map(entries) => entries.iter().map(|(key, _)| Key::written(key)).collect(),
                 Tree::List(items) => positions(items.len()),
                 _ => Vec::new(),
             },
@@ -360,11 +359,16 @@ impl<'t> Cx<'t> {
 }
 
 fn node_part<'n>(node: &'n Node, key: &Key) -> Option<&'n Node> {
-    match key {
-        Key::Str(name) => node.get(name),
-        Key::Int(index) => node.as_list()?.get(usize::try_from(*index).ok()?),
-        _ => None,
+    if let (Key::Int(index), Some(items)) = (key, node.as_list()) {
+        return items.get(usize::try_from(*index).ok()?);
     }
+    let named = |name: &str| match key {
+        Key::Str(text) => **text == *name,
+        // Whatever the number or word is written like.
+        _ => true,
+    };
+    let mut entries = node.as_map()?.iter().filter(|(own, _)| named(&own.name));
+    entries.find(|(own, _)| Key::written(own) == *key).map(|(_, node)| node)
 }
 
 fn value_part(value: &Value, key: &Key) -> Option<Value> {
@@ -373,6 +377,7 @@ fn value_part(value: &Value, key: &Key) -> Option<Value> {
         Key::Int(index) if value.len().is_some() => value.get_item(&Value::from(i64::try_from(*index).ok()?)),
         Key::Int(index) => return value.try_iter().ok()?.nth(usize::try_from(*index).ok()?),
         Key::Bool(key) => value.get_item(&Value::from(*key)),
+        Key::Float(bits) => value.get_item(&Value::from(f64::from_bits(*bits))),
         _ => return None,
     };
     part.ok().filter(|part| !part.is_undefined())
@@ -383,7 +388,7 @@ pub(crate) fn entry(container: &Val, key: &Key) -> Option<Val> {
     match container {
         Val::Map(map) | Val::Namespace(map) => {
             let map = map.0.borrow();
-            map.get(key).or_else(|| map.get(&same_key(key)?)).cloned()
+            map.get(key).cloned()
         }
         Val::List(list) => match key {
             Key::Int(index) => list.0.borrow().get(usize::try_from(*index).ok()?).cloned(),

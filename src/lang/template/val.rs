@@ -18,6 +18,7 @@ use crate::lang::filters::time::Moment;
 use crate::lang::lookup::Lookup;
 use crate::lang::lookup::Pending;
 use crate::lang::node::Node;
+use crate::lang::node::Tree;
 use crate::lang::template::call::Callable;
 use crate::lang::template::stmt::LoopState;
 
@@ -164,6 +165,17 @@ impl Key {
             Val::Unknown(what) => return Err(Stop::Unknown(what.clone())),
             other => return fail(format!("{} cannot be a key of a mapping", other.a_type())),
         })
+    }
+
+    /// A key as it was written.
+    pub(crate) fn written(key: &crate::lang::node::Key) -> Key {
+        match key.tree() {
+            Tree::Int(value) => Key::Int(i128::from(value)),
+            Tree::Bool(value) => Key::Bool(value),
+            Tree::Float(value) => Key::Float(value.to_bits()),
+            Tree::Null => Key::None,
+            Tree::Text(_) | Tree::List(_) | Tree::Map(_) => Key::Str(Arc::from(key.name.as_str())),
+        }
     }
 
     pub(crate) fn val(&self) -> Val {
