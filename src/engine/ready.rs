@@ -244,6 +244,18 @@ fn arguments(scope: &Scope, task: &Task, kind: &'static Kind) -> Result<(Node, V
     }
     let (mut done, mut unknown): (Vec<(Key, Node)>, Vec<Pending>) = (Vec::new(), Vec::new());
     for (key, node) in raw {
+        // Only `set_fact` gives names of its own.
+        let key = match kind.name == "set_fact" && key.name.contains("{{") {
+            true => match templates.render(&Node::live(&key.span, &key.name), &lookup) {
+                Ok(name) => Key { name: name.scalar().unwrap_or_default(), ..key },
+                Err(Fault::Unknown(on)) => {
+                    unknown.extend(on);
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            },
+            false => key,
+        };
         let rendered = match (kind.name, key.name.as_str()) {
             ("assert", "that") => assertions(scope, &node).map(|entries| {
                 done.extend(entries);

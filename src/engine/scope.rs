@@ -207,8 +207,12 @@ impl Store {
 
     /// The last value written to a name before a position.
     fn variable(&self, host: HostId, name: &str, before: &Pos) -> Option<Found> {
-        let writers = self.writers.get(&(host, name.to_string()))?;
-        for &id in writers.iter().rev().filter(|&&id| self.graph.node(id).pos < *before) {
+        let named = self.writers.get(&(host, name.to_string())).into_iter().flatten();
+        let any = self.writers.get(&(host, ANY.to_string())).into_iter().flatten();
+        let mut writers: Vec<NodeId> = named.chain(any).copied().collect();
+        writers.retain(|&id| self.graph.node(id).pos < *before);
+        writers.sort_by(|one, other| self.graph.node(*other).pos.cmp(&self.graph.node(*one).pos));
+        for id in writers {
             match self.outputs.get(&id) {
                 None => return Some(Found::Unknown(Pending(format!("{NODE}{id}")))),
                 Some(Output::After(task)) => return Some(Found::Unknown(Pending(format!("{AFTER}{task}")))),
@@ -304,6 +308,9 @@ impl Store {
     }
 }
 
+/// Stands for every name, where what is set is named by a template.
+const ANY: &str = "{{";
+
 /// Who writes which variable of which host, in order of position.
 fn writers(graph: &Graph) -> HashMap<(HostId, String), Vec<NodeId>> {
     let mut writers: HashMap<(HostId, String), Vec<NodeId>> = HashMap::new();
@@ -315,6 +322,7 @@ fn writers(graph: &Graph) -> HashMap<(HostId, String), Vec<NodeId>> {
             Work::Facts { .. } => Vec::new(),
         };
         for name in names {
+            let name = if name.contains(ANY) { ANY.to_string() } else { name };
             writers.entry((node.host, name)).or_default().push(id);
         }
     }
