@@ -100,7 +100,7 @@ impl Schedule {
             if !self.store.is_gone(host) {
                 continue;
             }
-            for absence in self.store_mut().absent.entry(host).or_default() {
+            for absence in Arc::make_mut(&mut self.store_mut().absent).entry(host).or_default() {
                 absence.until.get_or_insert(play);
             }
             for &other in &graph.chains[host] {

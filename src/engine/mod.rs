@@ -25,6 +25,7 @@ mod magic;
 pub mod measured;
 mod meta;
 mod order;
+mod outputs;
 pub mod plan_key;
 pub mod precheck;
 pub mod promise;

@@ -17,6 +17,7 @@ use crate::engine::includes;
 use crate::engine::keys::Keys;
 use crate::engine::magic;
 use crate::engine::measured::Measured;
+use crate::engine::outputs::Outputs;
 use crate::event::NodeId;
 use crate::graph::Graph;
 use crate::graph::HostId;
@@ -67,15 +68,15 @@ pub struct Store {
     /// Nothing has run yet, so what has failed is not known.
     pub before: bool,
     /// Who writes which variable of which host, in order of position.
-    writers: HashMap<(HostId, String), Vec<NodeId>>,
-    outputs: HashMap<NodeId, Output>,
+    writers: Arc<HashMap<(HostId, String), Vec<NodeId>>>,
+    outputs: Outputs,
     /// Tasks of each host that read files of variables, in order of position, and what was read.
-    loaders: HashMap<HostId, Vec<NodeId>>,
-    loaded: HashMap<NodeId, Vars>,
+    loaders: Arc<HashMap<HostId, Vec<NodeId>>>,
+    loaded: Arc<HashMap<NodeId, Vars>>,
     /// `ansible_…` by the node that gathered them, and which groups of them were.
-    facts: HashMap<NodeId, Facts>,
+    facts: Arc<HashMap<NodeId, Facts>>,
     /// Hosts that failed, were lost or have ended their play.
-    pub absent: HashMap<HostId, Vec<Absence>>,
+    pub absent: Arc<HashMap<HostId, Vec<Absence>>>,
     /// `env` lookups see these.
     pub environment: Arc<IndexMap<String, String>>,
     /// Taken for `now()`.
@@ -116,7 +117,7 @@ impl Store {
         files: Arc<Reader>,
         plan: bool,
     ) -> Store {
-        let (writers, loaders) = (writers(&graph), loaders(&graph));
+        let (writers, loaders) = (Arc::new(writers(&graph)), Arc::new(loaders(&graph)));
         Store {
             project,
             graph,
@@ -127,11 +128,11 @@ impl Store {
             verbosity: 0,
             before: false,
             writers,
-            outputs: HashMap::new(),
+            outputs: Outputs::default(),
             loaders,
-            loaded: HashMap::new(),
-            facts: HashMap::new(),
-            absent: HashMap::new(),
+            loaded: Arc::default(),
+            facts: Arc::default(),
+            absent: Arc::default(),
             environment: Arc::default(),
             now: std::time::SystemTime::now(),
             keys: Arc::default(),
@@ -142,8 +143,8 @@ impl Store {
     /// The graph has grown by what an include brought; `first`: the first new node.
     pub fn grow(&mut self, graph: Arc<Graph>, first: usize) {
         if graph.nodes.len() > first {
-            self.writers = writers(&graph);
-            self.loaders = loaders(&graph);
+            self.writers = writers(&graph).into();
+            self.loaders = loaders(&graph).into();
         }
         self.graph = graph;
     }
@@ -161,7 +162,7 @@ impl Store {
 
     pub fn leave(&mut self, host: HostId, from: Pos, until: Option<usize>) {
         if !self.is_gone(host) {
-            self.absent.entry(host).or_default().push(Absence { from, until });
+            Arc::make_mut(&mut self.absent).entry(host).or_default().push(Absence { from, until });
         }
     }
 
@@ -172,26 +173,26 @@ impl Store {
 
     /// Takes back what was only assumed.
     pub fn forget(&mut self, node: NodeId) {
-        self.outputs.remove(&node);
+        self.outputs.remove(node);
     }
 
     /// A node that was passed by has its turn yet.
     pub fn forget_all(&mut self, node: NodeId) {
         self.forget(node);
-        self.facts.remove(&node);
+        Arc::make_mut(&mut self.facts).remove(&node);
     }
 
     pub fn output(&self, node: NodeId) -> Option<&Output> {
-        self.outputs.get(&node)
+        self.outputs.get(node)
     }
 
     pub fn has(&self, node: NodeId) -> bool {
-        self.outputs.contains_key(&node)
+        self.outputs.get(node).is_some()
     }
 
     /// Facts of these groups are known from now on.
     pub fn put_facts(&mut self, node: NodeId, groups: &[Group], values: impl IntoIterator<Item = (String, Value)>) {
-        let facts = self.facts.entry(node).or_default();
+        let facts = Arc::make_mut(&mut self.facts).entry(node).or_default();
         Arc::make_mut(&mut facts.values).extend(values);
         facts.groups.extend(groups);
     }
@@ -213,7 +214,7 @@ impl Store {
         writers.retain(|&id| self.graph.node(id).pos < *before);
         writers.sort_by(|one, other| self.graph.node(*other).pos.cmp(&self.graph.node(*one).pos));
         for id in writers {
-            match self.outputs.get(&id) {
+            match self.outputs.get(id) {
                 None => return Some(Found::Unknown(Pending(format!("{NODE}{id}")))),
                 Some(Output::After(task)) => return Some(Found::Unknown(Pending(format!("{AFTER}{task}")))),
                 Some(Output::Values(values)) => {
@@ -228,7 +229,7 @@ impl Store {
 
     /// What a task read from a file of variables.
     pub fn load(&mut self, node: NodeId, vars: Vars) {
-        let known = self.loaded.entry(node).or_default();
+        let known = Arc::make_mut(&mut self.loaded).entry(node).or_default();
         known.retain(|(key, _)| !vars.iter().any(|(new, _)| new.name == key.name));
         known.extend(vars);
     }
