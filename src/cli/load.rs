@@ -20,7 +20,7 @@ use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::engine::precheck;
 use crate::engine::ready::Users;
-use crate::engine::scope::Store;
+use crate::engine::store::Store;
 use crate::graph::Graph;
 use crate::graph::build;
 use crate::graph::build::Choice;

@@ -42,7 +42,7 @@ use crate::engine::ready::Users;
 use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Rules;
 use crate::engine::schedule::Schedule;
-use crate::engine::scope::Store;
+use crate::engine::store::Store;
 use crate::engine::survey;
 use crate::event::Event;
 use crate::event::Mode;

@@ -116,8 +116,11 @@ impl Schedule {
         let Some(Busy::Applying { parts, .. }) = &mut self.hosts[host].busy else { return };
         let Some(sent) = parts.remove(&part) else { return };
         let mut at = self.hosts[host].cursor;
-        for Right { node, index, result, output } in sent.confirms {
+        for Right { node, index, result, output, loaded } in sent.confirms {
             self.pass_over_skipped(host, node, &mut at);
+            if let Some(vars) = loaded {
+                self.store_mut().load(node, vars);
+            }
             if let Some(output) = output {
                 self.merge(node, output);
             }
@@ -158,6 +161,9 @@ impl Schedule {
             return;
         }
         while let Some(&node) = self.graph.chains[host].get(*at).filter(|&&node| node != until) {
+            if self.is_behind_all(node) {
+                return;
+            }
             let passed = self.nodes[node as usize].ended || matches!(self.gate(node), Gate::Silent | Gate::Quiet);
             if !passed {
                 // What comes behind one whose turn has not come is said in its own turn.

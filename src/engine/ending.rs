@@ -16,16 +16,17 @@ use crate::engine::schedule::Leaving;
 use crate::engine::schedule::Schedule;
 use crate::engine::schedule::Step;
 use crate::engine::schedule::blank;
-use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
 use crate::engine::state::Fall;
 use crate::engine::state::ItemResult;
+use crate::engine::store::Output;
 use crate::event::Ended;
 use crate::event::Failure;
 use crate::event::NodeId;
 use crate::event::What;
 use crate::graph::Frame;
 use crate::graph::HostId;
+use crate::graph::Node;
 use crate::graph::Part;
 use crate::graph::Pos;
 use crate::lang::decode::decode;
@@ -128,7 +129,8 @@ impl Schedule {
         let Some(key) = task.and_then(|task| task.register.as_ref()) else {
             if !self.store.has(node) {
                 let title = task.map(|task| task.title()).unwrap_or_default();
-                let sets = task.is_some_and(|task| task.action.kind.name == "set_fact");
+                let sets =
+                    task.is_some_and(|task| ["set_fact", "include_vars"].contains(&task.action.kind.name.as_str()));
                 let output =
                     if unknown && sets { Output::After(title) } else { Output::Values(indexmap::IndexMap::new()) };
                 self.put(node, output);
@@ -191,7 +193,7 @@ impl Schedule {
         let frame = self.graph.node(node).block.clone();
         let fatal = task.is_some_and(|task| self.is_fatal(scope, task));
         self.begin_to_fall(host, node);
-        let rescued = is_rescued(frame.as_deref());
+        let rescued = self.graph.node(node).is_rescued();
         self.nodes[node as usize].failure = Some(failure.clone());
         self.fall(host, frame, failure);
         ended.rescued = rescued;
@@ -217,6 +219,20 @@ impl Schedule {
         }
     }
 
+    /// The block around a node of another host, as this one has it: what is included late has blocks of its own on each host.
+    fn own_block(&self, host: HostId, failed: &Node) -> Option<Arc<Frame>> {
+        let own = || self.graph.chains[host].iter().map(|&id| self.graph.node(id));
+        if let Some(twin) = own().find(|node| node.pos == failed.pos) {
+            return twin.block.clone();
+        }
+        let has = |frame: &Frame| own().any(|node| node.is_within(frame.id));
+        let mut block = failed.block.clone();
+        while let Some(frame) = block.clone().filter(|frame| !has(frame)) {
+            block = frame.parent.clone();
+        }
+        block
+    }
+
     /// Whether a node is behind a failure of another host that is its host's too.
     pub(super) fn is_behind_all(&self, node: NodeId) -> bool {
         let found = self.graph.node(node);
@@ -229,7 +245,7 @@ impl Schedule {
         let failed = self.graph.node(node).clone();
         let message = format!("`any_errors_fatal`: {} failed", self.graph.hosts[failed.host]);
         self.begin_to_fall(host, node);
-        self.fall(host, failed.block, Failure { message, ..blank() });
+        self.fall(host, self.own_block(host, &failed), Failure { message, ..blank() });
     }
 
     /// Notes where a failure that is carried outwards began.
@@ -278,7 +294,8 @@ impl Schedule {
         };
         let state = &mut self.hosts[host];
         match (frame.part, frame.rescues) {
-            (Part::Body, true) => {
+            // Another host's failure may come when this one is in its rescue already.
+            (Part::Body, true) if !state.failed_frames.contains_key(&frame.id) => {
                 state.failed_frames.insert(frame.id, Fall::Body);
             }
             (Part::Body | Part::Rescue, _) => {
@@ -352,15 +369,4 @@ impl Schedule {
         self.store_mut().leave(host, place, None);
         self.give_up_facts(host);
     }
-}
-
-/// Whether a block around takes a failure in: this one's or one further out has a `rescue`.
-fn is_rescued(mut frame: Option<&Frame>) -> bool {
-    while let Some(own) = frame {
-        if own.part == Part::Body && own.rescues {
-            return true;
-        }
-        frame = own.parent.as_deref();
-    }
-    false
 }

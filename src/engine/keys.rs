@@ -12,8 +12,8 @@ use std::sync::Mutex;
 use minijinja::Value;
 
 use crate::diag::Diagnostic;
-use crate::engine::scope::AFTER;
 use crate::engine::scope::Scope;
+use crate::engine::store::AFTER;
 use crate::lang::lookup::Fault;
 use crate::lang::lookup::Pending;
 use crate::lang::node::Key;

@@ -26,6 +26,10 @@ pub(super) fn read(scope: &Scope, args: &Node) -> Result<Loaded, Diagnostic> {
     let mut faults = Diagnostics::default();
     let mut vars = Vars::new();
     for path in &paths {
+        if !scope.store.before {
+            // A task may have written it since.
+            scope.store.files.forget(path);
+        }
         for (key, node) in scope.store.files.vars(path, Some(&args.span), &mut faults) {
             vars.retain(|(known, _)| known.name != key.name);
             vars.push((key, node));

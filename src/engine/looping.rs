@@ -60,7 +60,12 @@ pub(super) fn turns(scope: &Scope, over: Option<&Loop>, values: Option<Vec<Value
         let own = scope.with(seen.iter().cloned());
         let written = over.control.label.as_ref();
         let label = written.and_then(|label| own.store.templates.value(label, &own.lookup()).ok());
-        let label = label.unwrap_or_else(|| values[index].clone()).to_string();
+        // A label may have been written to hide the rest of the item.
+        let label = match (label, written) {
+            (Some(label), _) => label.to_string(),
+            (None, Some(_)) => "(its label cannot be rendered)".to_string(),
+            (None, None) => values[index].to_string(),
+        };
         Turn { scope: own, seen: Some(Arc::new(seen)), label }
     };
     (0..values.len()).map(turn).collect()

@@ -9,8 +9,8 @@ use indexmap::IndexSet;
 use minijinja::Value;
 
 use crate::engine::scope::HostVars;
-use crate::engine::scope::NODE;
 use crate::engine::scope::Scope;
+use crate::engine::store::NODE;
 use crate::graph::Work;
 use crate::lang::fixed::whole;
 use crate::lang::inherit::Inherited;

@@ -113,7 +113,8 @@ impl Schedule {
             let open = graph.chains[host].iter().position(|&other| !self.nodes[other as usize].ended);
             let state = &mut self.hosts[host];
             state.cursor = open.unwrap_or(graph.chains[host].len());
-            state.gone = None;
+            (state.gone, state.shared, state.rescued) = (None, None, None);
+            state.falling.clear();
         }
     }
 }

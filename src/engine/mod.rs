@@ -38,6 +38,7 @@ pub mod saved;
 pub mod schedule;
 pub mod scope;
 pub mod state;
+pub mod store;
 pub mod survey;
 mod terms;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::scope::Output;
+use crate::engine::store::Output;
 use crate::event::NodeId;
 
 /// So many outputs are copied when one of them changes while somebody holds the old ones.

@@ -11,6 +11,7 @@ use crate::diag::Lacking;
 use crate::diag::Span;
 use crate::engine::confirm;
 use crate::engine::includes;
+use crate::engine::judge;
 use crate::engine::loaded;
 use crate::engine::lockout;
 use crate::engine::lockout::Door;
@@ -20,9 +21,9 @@ use crate::engine::ready::Item;
 use crate::engine::ready::Ready;
 use crate::engine::ready::State;
 use crate::engine::ready::Users;
-use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
-use crate::engine::scope::Store;
+use crate::engine::store::Output;
+use crate::engine::store::Store;
 use crate::event::NodeId;
 use crate::graph::Work;
 use crate::lang::lookup::Fault;
@@ -108,11 +109,33 @@ fn of_node(store: &Arc<Store>, id: NodeId, users: &Users, watch: &mut Watch) -> 
     faults
 }
 
+/// What is wrong with a file that nobody is to see.
+fn hidden(task: &Task) -> Diagnostic {
+    let fault = Diagnostic::error("its file of variables cannot be read; why is hidden by no_log").at(&task.span);
+    fault.help("set `no_log: false` to see why")
+}
+
+/// Whether a task before may write files on this machine.
+fn may_be_made(store: &Arc<Store>, id: NodeId, task: &Task, users: &Users) -> bool {
+    let node = store.graph.node(id);
+    let scope = Scope::at(store, id);
+    let door = users.doors.get(node.host).copied().unwrap_or_else(|| door(&scope, task));
+    let earlier = store.graph.chains[node.host].iter().map(|&other| store.graph.node(other));
+    let mut earlier = earlier.take_while(|other| other.pos < node.pos);
+    earlier.any(|other| match &other.work {
+        Work::Task { task, kind } => {
+            let writes = matches!(kind.nature, Nature::State | Nature::Act);
+            writes && (matches!(door, Door::None) || task.inherited.delegate_to.is_some())
+        }
+        Work::Facts { .. } | Work::Include(_) => false,
+    })
+}
+
 /// What is read from files of variables that are known by name is known to what comes behind.
 fn load(store: &mut Arc<Store>, id: NodeId, users: &Users) -> Diagnostics {
     let mut faults = Diagnostics::default();
     let Work::Task { task, kind } = store.graph.node(id).work.clone() else { return faults };
-    if kind.name != "include_vars" {
+    if kind.name != "include_vars" || may_be_made(store, id, &task, users) {
         return faults;
     }
     let ready = ready::prepare(&Scope::at(store, id), &task, kind, users);
@@ -129,7 +152,10 @@ fn load(store: &mut Arc<Store>, id: NodeId, users: &Users) -> Diagnostics {
         match loaded::read(&item.scope, &action.args) {
             Ok(found) => all.push(found.vars),
             Err(fault) => {
-                faults.list.extend(Some(fault).filter(|_| is_reached(store, id)));
+                let rescued = store.graph.node(id).is_rescued() || task.inherited.ignore_errors.is_some();
+                if is_reached(store, id) && !rescued {
+                    faults.push(if judge::is_hidden(&item.scope, &task) { hidden(&task) } else { fault });
+                }
                 return faults;
             }
         }

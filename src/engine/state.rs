@@ -15,14 +15,15 @@ use crate::change::Undo;
 use crate::engine::left::Wanted;
 use crate::engine::ready::Action;
 use crate::engine::saved::Basis;
-use crate::engine::scope::Output;
 use crate::engine::scope::Scope;
+use crate::engine::store::Output;
 use crate::event::Failure;
 use crate::event::NodeId;
 use crate::event::Shown;
 use crate::graph::Frame;
 use crate::graph::HostId;
 use crate::journal::Journal;
+use crate::lang::task::Vars;
 use crate::modules::Fields;
 use crate::modules::setup::Group;
 use crate::remote::order::As;
@@ -110,6 +111,8 @@ pub struct Right {
     pub result: ItemResult,
     /// What `set_fact` leaves behind.
     pub output: Option<Output>,
+    /// What `include_vars` has read.
+    pub loaded: Option<Vars>,
 }
 
 pub struct SentItem {

@@ -1,13 +1,16 @@
 //! On what terms a task runs: where, whether it only checks, and how it is taken back.
 
 use crate::change::Undo;
+use crate::change::sh;
 use crate::diag::Diagnostic;
+use crate::engine::lockout::Door;
 use crate::engine::looping;
 use crate::engine::ready;
 use crate::engine::schedule::Schedule;
 use crate::engine::scope::Scope;
 use crate::event::NodeId;
 use crate::graph::HostId;
+use crate::lang::fixed::whole;
 use crate::lang::lookup::Fault;
 use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
@@ -53,7 +56,19 @@ impl Schedule {
         let rendered = templates.render(undo, &scope.lookup())?;
         let script = rendered.scalar().or_else(|| rendered.get("cmd").and_then(Static::scalar));
         let fault = || Diagnostic::error("`undo` is text for the shell, or a mapping with `cmd`").at(&undo.span);
-        script.map(|script| Some(Undo::By(script))).ok_or_else(|| fault().into())
+        let script = script.ok_or_else(fault)?;
+        Ok(Some(Undo::By(match self.begins_in(scope, task) {
+            Some(directory) => format!("cd {} || exit\n{script}", sh::quote(&directory)),
+            None => script,
+        })))
+    }
+
+    /// Where a command on this machine begins, which whoever takes it back does not know any more.
+    fn begins_in(&self, scope: &Scope, task: &Task) -> Option<String> {
+        let host = self.place_of(scope, task).ok()?;
+        let here = matches!(self.users.doors.get(host), Some(Door::None));
+        let play = self.graph.plays.first().filter(|_| here)?;
+        Some(whole(&play.directory).display().to_string())
     }
 
     /// Whether a task changes nothing and only says what it would change: in a plan, unless it says `check_mode: false`; in an

@@ -17,7 +17,7 @@ use crate::engine::schedule::Command;
 use crate::engine::schedule::Input;
 use crate::engine::schedule::Rules;
 use crate::engine::schedule::Schedule;
-use crate::engine::scope::Store;
+use crate::engine::store::Store;
 use crate::event::Event;
 use crate::event::Outcome;
 use crate::event::Run;

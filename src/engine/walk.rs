@@ -17,7 +17,6 @@ use crate::engine::confirm;
 use crate::engine::gates::Gate;
 use crate::engine::includes;
 use crate::engine::judge;
-use crate::engine::loaded;
 use crate::engine::ready;
 use crate::engine::ready::Action;
 use crate::engine::ready::Item;
@@ -26,7 +25,6 @@ use crate::engine::ready::State;
 use crate::engine::report;
 use crate::engine::schedule::Command;
 use crate::engine::schedule::Schedule;
-use crate::engine::scope::Output;
 use crate::engine::state::Busy;
 use crate::engine::state::ItemResult;
 use crate::engine::state::Question;
@@ -34,6 +32,7 @@ use crate::engine::state::Right;
 use crate::engine::state::Sent;
 use crate::engine::state::SentItem;
 use crate::engine::state::Turned;
+use crate::engine::store::Output;
 use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Work;
@@ -424,14 +423,16 @@ impl Schedule {
         if let Some(output) = &output {
             self.assume(node, output.clone(), ahead);
         }
+        let mut loaded = None;
         if kind.name == "include_vars" {
-            let Ok(found) = loaded::read(&self.scope(node), &action.args) else {
+            let Ok(found) = super::loaded::read(&self.scope(node), &action.args) else {
                 // It is said when its turn comes.
                 ahead.closed = true;
                 ahead.more = true;
                 return;
             };
-            self.store_mut().load(node, found.vars);
+            self.store_mut().load(node, found.vars.clone());
+            loaded = Some(found.vars);
             self.assume(node, Output::Values(indexmap::IndexMap::new()), ahead);
         }
         if let Some(handler) = self.graph.node(node).handler {
@@ -443,7 +444,7 @@ impl Schedule {
         self.want(runs, task, action, label);
         result.basis = self.basis(runs, action, seen, None, None);
         ahead.guard.extend(guard(action, seen));
-        ahead.same.push(Right { node, index, result, output });
+        ahead.same.push(Right { node, index, result, output, loaded });
     }
 
     /// One more part of the stream.

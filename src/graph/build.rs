@@ -299,8 +299,12 @@ impl<'a> Builder<'a> {
         };
         entries.iter().any(|entry| match entry {
             Entry::Task(task) => says(&task.inherited),
-            Entry::Block(block) => self.fails_for_all(&block.body),
-            Entry::Include(include) => says(&include.inherited),
+            Entry::Block(block) => {
+                [&block.body, &block.rescue, &block.always].into_iter().any(|part| self.fails_for_all(part))
+            }
+            Entry::Include(include) => {
+                says(&include.inherited) || include.body.as_ref().is_some_and(|body| self.fails_for_all(&body.entries))
+            }
         })
     }
 

@@ -92,6 +92,32 @@ pub struct Frame {
     pub parent: Option<Arc<Frame>>,
 }
 
+impl Node {
+    /// Whether a block around it deals with its failure.
+    pub fn is_rescued(&self) -> bool {
+        let mut frame = self.block.as_ref();
+        while let Some(own) = frame {
+            if own.part == Part::Body && own.rescues {
+                return true;
+            }
+            frame = own.parent.as_ref();
+        }
+        false
+    }
+
+    /// Whether it is in any part of a block.
+    pub fn is_within(&self, block: usize) -> bool {
+        let mut frame = self.block.as_ref();
+        while let Some(own) = frame {
+            if own.id == block {
+                return true;
+            }
+            frame = own.parent.as_ref();
+        }
+        false
+    }
+}
+
 impl Frame {
     /// Whether a node is in another part of this block than its body.
     pub fn is_left_at(&self, node: &Node) -> bool {

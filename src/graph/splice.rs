@@ -2,8 +2,6 @@
 //!
 //! Chains stay in the order of places, so that what is put in is seen by exactly what comes behind it.
 
-use std::collections::HashMap;
-
 use crate::diag::Diagnostic;
 use crate::diag::Diagnostics;
 use crate::event::NodeId;
@@ -31,7 +29,8 @@ pub fn splice(graph: &Graph, include: NodeId, bodies: Vec<Body>) -> Result<Graph
             play: own.play,
             hosts: vec![own.host],
             block: own.block.clone(),
-            gates: HashMap::new(),
+            // The include itself holds; whether those around it do may not be known yet.
+            gates: own.gate.map(|gate| (own.host, gate)).into_iter().collect(),
             prefix,
             once: own.once,
         };

@@ -61,6 +61,11 @@ impl Files {
         Ok(source)
     }
 
+    /// Has a file read anew when it is asked for again.
+    pub fn forget(&self, path: &Path) {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).remove(&tidy(path));
+    }
+
     /// The variables of a file.
     pub fn vars(&self, path: &Path, asked: Option<&Span>, faults: &mut Diagnostics) -> Vars {
         let root = self.yaml(path, asked, faults);

@@ -43,6 +43,7 @@ pub fn posix(text: &str) -> Result<(&'static str, String), Refusal> {
                     (None, _, 't') => out.push('\t'),
                     (None, false, 'A') => out.push('^'),
                     (None, false, 'Z') => out.push('$'),
+                    (None, _, 'x' | 'u' | '<' | '>' | '`' | '\'') => return Err(strange(text)),
                     (None, true, escaped) if !matches!(escaped, 'n' | 'r' | ']') => out.push(escaped),
                     (None, false, escaped) if !escaped.is_ascii_digit() && !matches!(escaped, 'n' | 'r') => {
                         out.extend(['\\', escaped])

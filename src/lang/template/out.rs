@@ -109,7 +109,8 @@ pub(super) fn to_node(span: &Span, value: &Val) -> Result<Node, Diagnostic> {
             let mut entries = Vec::new();
             for (key, item) in map.0.borrow().iter() {
                 let key = match key {
-                    Key::Int(_) | Key::Bool(_) | Key::Float(_) => Written::plain(span, key.name()),
+                    Key::Bool(value) => Written::plain(span, value.to_string()),
+                    Key::Int(_) | Key::Float(_) => Written::plain(span, key.name()),
                     _ => Written { span: span.clone(), name: key.name() },
                 };
                 entries.push((key, to_node(span, item)?));
