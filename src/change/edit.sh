@@ -151,6 +151,11 @@ _tb_backup() {
 	{ [ ! -d "${_tb_k-}" ] || printf '%s\n' "$_tb_bn" >>"$_tb_k/backups"; } && cp -a -- "$1" "$_tb_bn"
 }
 
+# Says what a path is like now, for the task's result.
+_tb_as_is() {
+	stat -c '@stat %a %u %g %U %G %s' -- "$1" 2>/dev/null || :
+}
+
 # Notes a file that is made beside another for a moment, and that a crash would leave there.
 _tb_beside() {
 	[ ! -d "${_tb_k-}" ] || printf '%s\n' "$1" >>"$_tb_k/beside"

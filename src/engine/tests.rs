@@ -125,7 +125,7 @@ impl Fake {
                 let text = script.text.strip_prefix("exec ").unwrap_or(&script.text);
                 let mut one = Ran::default();
                 if let Some(path) = text.strip_prefix("_tb_paths -S ") {
-                    one.stdout = format!("{}\n@@\n", self.stat(path.lines().next().unwrap()));
+                    one.stdout = format!("{}\n@@\n@@\n", self.stat(path.lines().next().unwrap()));
                     ran.push(one);
                     continue;
                 }

@@ -60,7 +60,7 @@ fn entry(item: &Node, context: &Context, reader: &mut Reader<'_>, out: &mut Vec<
 
 fn block(item: &Node, entries: &[(Key, Node)], context: &Context, reader: &mut Reader<'_>) -> Option<Entry> {
     if context.place == Place::Handlers {
-        let fault = Diagnostic::error("a block as a handler is unsupported, as in Ansible").at(&item.span.part(0, 1));
+        let fault = Diagnostic::error("a block as a handler is unsupported").at(&item.span.part(0, 1));
         reader.faults.push(fault.help("use several handlers that `listen` to one topic"));
         return None;
     }

@@ -9,6 +9,7 @@ use crate::change::Apply;
 use crate::change::Change;
 use crate::change::Look;
 use crate::change::Probe;
+use crate::change::Ran;
 use crate::change::Refusal;
 use crate::change::Resource;
 use crate::change::Undo;
@@ -204,6 +205,25 @@ pub fn basename(path: &str) -> &str {
 /// A path below a directory.
 pub fn below(directory: &str, name: &str) -> String {
     format!("{}/{}", directory.trim_end_matches('/'), name.trim_start_matches('/'))
+}
+
+/// What the last step said of the path as it left it, and of a copy it kept.
+pub fn told(fields: &mut Fields, ran: &[Ran]) {
+    for line in ran.last().into_iter().flat_map(|ran| ran.stdout.lines()) {
+        if let Some(name) = line.strip_prefix("@backup ") {
+            fields.insert("backup_file".into(), Value::from(name));
+        }
+        let words: Vec<&str> = line.strip_prefix("@stat ").map(|rest| rest.split(' ').collect()).unwrap_or_default();
+        let [mode, uid, gid, owner, group, size] = words[..] else { continue };
+        let number = |text: &str| Value::from(text.parse::<i64>().unwrap_or_default());
+        fields.insert("mode".into(), Value::from(format!("0{mode:0>3}")));
+        for (name, id) in [("uid", uid), ("gid", gid), ("size", size)] {
+            fields.insert(name.into(), number(id));
+        }
+        for (name, value, id) in [("owner", owner, uid), ("group", group, gid)] {
+            fields.insert(name.into(), Value::from(if value == "UNKNOWN" { id } else { value }));
+        }
+    }
 }
 
 /// `mode`, `owner`, `group`, `uid` and `gid` as they are once the task is done, under Ansible's names.

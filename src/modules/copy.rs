@@ -266,7 +266,7 @@ impl Module for Copy {
         }
     }
 
-    fn result(&self, now: &State, _: &[Ran]) -> Fields {
+    fn result(&self, now: &State, ran: &[Ran]) -> Fields {
         let mode = self.mode(self.remote_src.then_some(&now.src));
         let wish = self.wish(mode.as_ref());
         if self.source_.as_ref().is_some_and(|source| source.tree.is_some()) {
@@ -274,6 +274,8 @@ impl Module for Copy {
             let src = Value::from(self.src.as_deref());
             return Fields::from([("dest".into(), Value::from(root)), ("src".into(), src)]);
         }
-        wish.report(&now.place, self.content().as_ref())
+        let mut fields = wish.report(&now.place, self.content().as_ref());
+        crate::modules::attributes::told(&mut fields, ran);
+        fields
     }
 }

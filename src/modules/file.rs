@@ -11,6 +11,7 @@ use crate::change::Probe;
 use crate::change::Ran;
 use crate::change::Refusal;
 use crate::change::Resource;
+use crate::change::Step;
 use crate::change::Undo;
 use crate::change::look::PathKind;
 use crate::change::look::PathState;
@@ -172,6 +173,36 @@ impl File {
             let text = text.replacen("chown -- ", "chown -h -- ", 1).replacen("chgrp -- ", "chgrp -h -- ", 1);
             change.step("owner of the link", Resource::path(&self.path), Apply::run(text), Undo::Restore);
         }
+    }
+
+    /// What is to be done, by what is wanted.
+    fn decided(&self, now: &Seen) -> Result<Change, Refusal> {
+        let mut change = Change::none();
+        let path = &*self.path;
+        match self.state(now) {
+            State::Absent => {
+                if now.path.exists() {
+                    let text = format!("rm -rf -- {}", sh::quote(path));
+                    let what = if now.path.kind == PathKind::Directory { "remove the directory" } else { "remove" };
+                    change.step(what, Resource::path(path), Apply::run(text), Undo::Restore);
+                }
+            }
+            State::Directory => return self.directory(now),
+            State::File => match now.target.kind {
+                PathKind::Absent if now.path.kind != PathKind::Link || self.follow => {
+                    let refusal = Refusal::new(format!("{path} does not exist"));
+                    return Err(refusal.help("`state: touch` creates an empty file, `state: directory` a directory"));
+                }
+                PathKind::Directory if self.state == Some(State::File) => {
+                    return Err(Refusal::new(format!("{path} is a directory")));
+                }
+                _ => self.attributes(&mut change, now),
+            },
+            State::Hard => return self.hard(now),
+            State::Link => return self.link(now),
+            State::Touch => return self.touch(now),
+        }
+        Ok(change)
     }
 
     fn directory(&self, now: &Seen) -> Result<Change, Refusal> {
@@ -393,35 +424,13 @@ impl Module for File {
     }
 
     fn change(&self, now: &Seen) -> Result<Change, Refusal> {
-        let mut change = Change::none();
-        let path = &*self.path;
-        match self.state(now) {
-            State::Absent => {
-                if now.path.exists() {
-                    let text = format!("rm -rf -- {}", sh::quote(path));
-                    let what = if now.path.kind == PathKind::Directory { "remove the directory" } else { "remove" };
-                    change.step(what, Resource::path(path), Apply::run(text), Undo::Restore);
-                }
-            }
-            State::Directory => return self.directory(now),
-            State::File => match now.target.kind {
-                PathKind::Absent if now.path.kind != PathKind::Link || self.follow => {
-                    let refusal = Refusal::new(format!("{path} does not exist"));
-                    return Err(refusal.help("`state: touch` creates an empty file, `state: directory` a directory"));
-                }
-                PathKind::Directory if self.state == Some(State::File) => {
-                    return Err(Refusal::new(format!("{path} is a directory")));
-                }
-                _ => self.attributes(&mut change, now),
-            },
-            State::Hard => return self.hard(now),
-            State::Link => return self.link(now),
-            State::Touch => return self.touch(now),
+        let mut change = self.decided(now)?;
+        if let Some(Step { apply: Apply::Run(script), .. }) = change.steps.last_mut().filter(|_| self.state(now) != State::Absent) {
+            script.text = format!("{{ {}\n}} && _tb_as_is {}", script.text, sh::quote(&self.path));
         }
         Ok(change)
     }
-
-    fn result(&self, now: &Seen, _: &[Ran]) -> Fields {
+    fn result(&self, now: &Seen, ran: &[Ran]) -> Fields {
         let mut fields = Fields::new();
         let state = self.state(now);
         fields.insert("path".into(), Value::from(&*self.path));
@@ -440,6 +449,7 @@ impl Module for File {
         if state != State::Absent && state != State::Link {
             attributes::report(&mut fields, &now.target, &self.wanted(), state == State::Directory);
         }
+        attributes::told(&mut fields, ran);
         fields
     }
 }

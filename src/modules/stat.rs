@@ -69,7 +69,12 @@ pub struct State {
     stat: String,
     #[serde(default)]
     digest: PathState,
+    /// What the user may do with it: lines of [`ACCESS`].
+    #[serde(default)]
+    access: String,
 }
+
+const ACCESS: [&str; 3] = ["readable", "writeable", "executable"];
 
 /// The tests on mode bits, by the names of their fields.
 const BITS: &[(&str, u32)] = &[
@@ -101,7 +106,7 @@ impl Stat {
     /// The fields of `stat`; without any, the path does not exist.
     fn fields(&self, now: &State) -> Option<Fields> {
         let mut lines = now.stat.lines();
-        let letter = lines.next()?;
+        lines.next()?;
         let parts: Vec<&str> = lines.next()?.splitn(14, '|').collect();
         let [size, links, inode, device, access, modified, changed, blocks, mode, uid, gid, user, group, name] = parts[..] else {
             return None;
@@ -138,8 +143,8 @@ impl Stat {
             put("lnk_source", Value::from(source));
             put("lnk_target", Value::from(target));
         }
-        if let "f" | "u" | "F" | "U" = letter {
-            put("readable", Value::from(matches!(letter, "f" | "F")));
+        for name in ACCESS {
+            put(name, Value::from(now.access.lines().any(|line| line == name)));
         }
         let sum = match self.checksum_algorithm {
             Algorithm::Sha1 => lines.next().and_then(|line| line.trim_start_matches('\\').split(' ').next()).unwrap_or_default(),
@@ -165,7 +170,11 @@ impl Module for Stat {
 
     fn probe(identity: &Identity) -> Probe {
         let (path, follow) = (identity.path.to_string(), identity.follow);
+        let word = crate::change::sh::quote(&path);
+        let may = [("-r", "readable"), ("-w", "writeable"), ("-x", "executable")];
+        let text = may.map(|(test, name)| format!("[ ! {test} {word} ] || echo {name}")).join("\n");
         let probe = Probe::none().ask("stat", Look::Stat { path: path.clone(), follow });
+        let probe = probe.ask("access", Look::Script { text });
         match identity.checksum_algorithm {
             Algorithm::Sha1 => probe,
             Algorithm::Sha256 => probe.ask("digest", Look::Path { path, follow }),

@@ -121,8 +121,10 @@ impl Module for Template {
         self.wish(self.mode().as_ref()).change(now, &source.content())
     }
 
-    fn result(&self, now: &Place, _: &[Ran]) -> Fields {
+    fn result(&self, now: &Place, ran: &[Ran]) -> Fields {
         let content = self.source_.as_ref().map(Source::content);
-        self.wish(self.mode().as_ref()).report(now, content.as_ref())
+        let mut fields = self.wish(self.mode().as_ref()).report(now, content.as_ref());
+        crate::modules::attributes::told(&mut fields, ran);
+        fields
     }
 }

@@ -361,7 +361,10 @@ _tb_put() {
 	_tb_d=${_tb_p%/*}/
 	[ -d "$_tb_d" ] || _tb_sorry "the directory $_tb_d does not exist"
 	[ ! -d "$_tb_p" ] || _tb_sorry "$_tb_p is a directory"
-	[ -z "$6" ] || [ ! -e "$_tb_p" ] || _tb_backup "$_tb_p" "$6" || _tb_sorry "cannot make a backup of $_tb_p"
+	if [ -n "$6" ] && [ -e "$_tb_p" ]; then
+		_tb_backup "$_tb_p" "$6" || _tb_sorry "cannot make a backup of $_tb_p"
+		printf '@backup %s\n' "$_tb_bn"
+	fi
 	_tb_t=$_tb_d.${_tb_r##*/}
 	_tb_beside "$_tb_t"
 	_tb_x=$( ({ true; } >"$_tb_t") 2>&1) || _tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
@@ -383,6 +386,7 @@ _tb_put() {
 	else
 		_tb_sorry "cannot write $_tb_p: ${_tb_x##*: }"
 	fi
+	_tb_as_is "$_tb_p"
 }
 
 # Mode, owner and access list of the file at $1: as asked, else as those of the old file.
