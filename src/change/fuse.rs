@@ -20,9 +20,9 @@ struct Section {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
-    // First, since reading moves a file's time of access, which the next may look at.
-    Text,
+    // Before the text: what is decided on a text is guarded by the file's digest, which must not be the younger of the two.
     Path,
+    Text,
     Package,
     Unit,
     Passwd,

@@ -127,6 +127,27 @@ async fn a_stream_is_one_trip_and_stops_where_it_fails() {
     }
 }
 
+/// Somebody writes to the file right behind the look at its text: what is decided on that text is not done.
+#[tokio::test]
+async fn what_changes_while_it_is_looked_at_is_noticed() {
+    for shell in SHELLS {
+        let late = "#!/bin/dash\n/usr/bin/grep \"$@\"\nrc=$?\n\
+                    if [ -s \"$HOME/late\" ]; then read -r file <\"$HOME/late\"; rm \"$HOME/late\"; echo late >>\"$file\"; fi\nexit $rc\n";
+        let needs = Needs { shell: Some(shell), programs: vec![("grep", late.to_string())], ..Needs::default() };
+        let mut rig = Rig::with(needs).await;
+        let path = rig.path("file");
+        fs::write(&path, "first\n").unwrap();
+        fs::write(rig.dir.path().join("home/late"), format!("{path}\n")).unwrap();
+        let digest = Look::Path { path: path.clone(), follow: false };
+        let answers = rig.ask(vec![(None, Look::Text { path: path.clone() }), (None, digest.clone())]).await;
+        assert_eq!(answers[0].as_deref(), Ok("first"), "{shell}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nlate\n", "{shell}");
+        let guard = vec![(digest, answers[1].clone().unwrap())];
+        let answers = rig.apply(vec![Part { guard, ..part(1, vec![user("echo never")]) }]).await;
+        assert_eq!(short(&answers), ["1 stale"], "{shell}");
+    }
+}
+
 #[tokio::test]
 async fn a_guard_that_does_not_hold_brings_the_rest() {
     for mut rig in each().await {
