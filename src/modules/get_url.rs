@@ -35,7 +35,8 @@ use crate::modules::types::Mode;
 pub struct GetUrl {
     /// Where from.
     pub url: String,
-    /// Where to. A directory, or a path with `/` at its end, takes the last part of the URL's path.
+    /// Where to. A directory, or a path with `/` at its end, takes the last part of the URL's path, and is fetched into each
+    /// time; it counts as changed if something else came.
     pub dest: Dest,
     /// `sha256:…`, `sha512:…`, `sha1:…` or `md5:…` in hex. With it the file is fetched only when what is there differs; without
     /// it, only when nothing is there.

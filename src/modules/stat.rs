@@ -106,6 +106,7 @@ impl Stat {
     /// The fields of `stat`; without any, the path does not exist.
     fn fields(&self, now: &State) -> Option<Fields> {
         let mut lines = now.stat.lines();
+        // The letter of its type.
         lines.next()?;
         let parts: Vec<&str> = lines.next()?.splitn(14, '|').collect();
         let [size, links, inode, device, access, modified, changed, blocks, mode, uid, gid, user, group, name] = parts[..] else {

@@ -39,7 +39,8 @@ pub struct WaitFor {
     /// The path.
     #[serde(default)]
     pub path: Option<HostPath>,
-    /// With `path`: an extended regular expression, as grep takes it, that a line of the file must match.
+    /// With `path`: a regular expression of Python's that a line of the file must match. Looked for by `grep -E`, so what that
+    /// cannot do is refused. Of no meaning where the path is to be gone.
     #[serde(default)]
     pub search_regex: Option<String>,
     /// `started` and `present`: open or there. `stopped` and `absent`: closed or gone.
