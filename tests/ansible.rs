@@ -149,6 +149,7 @@ fn differences(path: &Path) -> String {
     // What was changed is in a directory that goes now; the hosts, which are this machine, forget it.
     let _ = std::fs::remove_dir_all("/var/lib/tbctl/like");
     let theirs = std::fs::read_to_string(path.with_extension("told")).unwrap();
+    assert!(!theirs.is_empty(), "{}: Ansible said nothing of it", path.display());
     let theirs: String = theirs.lines().map(alike).collect();
     let ours = told(&String::from_utf8(output.stdout).unwrap());
     if ours == theirs {

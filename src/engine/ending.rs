@@ -29,6 +29,7 @@ use crate::graph::HostId;
 use crate::graph::Node;
 use crate::graph::Part;
 use crate::graph::Pos;
+use crate::graph::outwards;
 use crate::lang::decode::decode;
 use crate::lang::node::Node as Static;
 use crate::lang::task::Task;
@@ -225,12 +226,7 @@ impl Schedule {
         if let Some(twin) = own().find(|node| node.pos == failed.pos) {
             return twin.block.clone();
         }
-        let has = |frame: &Frame| own().any(|node| node.is_within(frame.id));
-        let mut block = failed.block.clone();
-        while let Some(frame) = block.clone().filter(|frame| !has(frame)) {
-            block = frame.parent.clone();
-        }
-        block
+        failed.blocks().find(|frame| own().any(|node| node.is_within(frame.id))).cloned()
     }
 
     /// Whether a node is behind a failure of another host that is its host's too.
@@ -309,12 +305,8 @@ impl Schedule {
     /// On leaving a block whose failure was not rescued, it goes on outwards. False: the host is gone.
     pub(super) fn leave_blocks(&mut self, host: HostId, into: Option<&Arc<Frame>>) -> bool {
         while let Some((frame, failure)) = self.hosts[host].falling.last().cloned() {
-            let mut around = into;
-            while let Some(own) = around {
-                if own.id == frame.id {
-                    return true;
-                }
-                around = own.parent.as_ref();
+            if outwards(into).any(|own| own.id == frame.id) {
+                return true;
             }
             self.hosts[host].falling.pop();
             self.fall(host, frame.parent.clone(), failure);

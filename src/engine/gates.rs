@@ -30,8 +30,7 @@ impl Schedule {
                 Use::Not => {}
             }
         }
-        let mut frame = found.block.as_ref();
-        while let Some(own) = frame {
+        for own in found.blocks() {
             if own.together
                 && own.part != Part::Body
                 && let Some(other) = self.still_inside(node, own)
@@ -47,7 +46,6 @@ impl Schedule {
             if !open {
                 return Gate::Silent;
             }
-            frame = own.parent.as_ref();
         }
         if let Some(handler) = found.handler
             && !self.hosts[host].notified.contains(&(found.play, handler))

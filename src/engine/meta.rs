@@ -13,7 +13,6 @@ use crate::engine::state::Busy;
 use crate::engine::state::CONDITION;
 use crate::event::NodeId;
 use crate::graph::HostId;
-use crate::graph::Node;
 use crate::graph::build::tells_all;
 use crate::graph::build::word;
 use crate::lang::lookup::Fault;
@@ -69,13 +68,13 @@ impl Schedule {
     /// What is left of the role a node is in is nothing to the host.
     fn end_role(&mut self, host: HostId, node: NodeId) {
         let graph = self.graph.clone();
-        let Some(role) = role_of(graph.node(node)) else { return };
+        let Some(role) = graph.node(node).role() else { return };
         let of_it =
             |other: &Arc<Role>| Arc::ptr_eq(other, role) || other.parents.iter().any(|one| Arc::ptr_eq(one, role));
         let behind = graph.chains[host].iter().skip_while(|&&other| other != node).skip(1);
         for &other in behind {
             let found = graph.node(other);
-            if found.handler.is_none() && role_of(found).is_some_and(of_it) && !self.nodes[other as usize].ended {
+            if found.handler.is_none() && found.role().is_some_and(of_it) && !self.nodes[other as usize].ended {
                 self.pass_by(other);
             }
         }
@@ -117,9 +116,4 @@ impl Schedule {
             state.falling.clear();
         }
     }
-}
-
-fn role_of(node: &Node) -> Option<&Arc<Role>> {
-    let of_task = node.task().and_then(|task| task.role.as_ref());
-    of_task.or_else(|| node.include()?.role.as_ref())
 }

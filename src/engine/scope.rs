@@ -15,6 +15,7 @@ use crate::diag::Source;
 use crate::engine::includes;
 use crate::engine::magic;
 use crate::engine::store::Store;
+use crate::engine::store::in_vars;
 use crate::event::NodeId;
 use crate::graph::HostId;
 use crate::graph::Node as Placed;
@@ -210,10 +211,6 @@ fn sets(entries: &[Entry], name: &str) -> bool {
         Entry::Block(block) => [&block.body, &block.rescue, &block.always].into_iter().any(|part| sets(part, name)),
         Entry::Include(include) => include.body.as_ref().is_none_or(|body| sets(&body.entries, name)),
     })
-}
-
-pub(super) fn in_vars(vars: &Vars, name: &str) -> Option<Found> {
-    vars.iter().find(|(key, _)| key.name == name).map(|(_, node)| Found::Node(Arc::new(node.clone())))
 }
 
 /// The strongest layer comes last.

@@ -14,7 +14,6 @@ use minijinja::Value;
 use crate::engine::keys::Keys;
 use crate::engine::measured::Measured;
 use crate::engine::outputs::Outputs;
-use crate::engine::scope::in_vars;
 use crate::event::NodeId;
 use crate::graph::Graph;
 use crate::graph::HostId;
@@ -37,7 +36,7 @@ pub const FACTS: &str = "facts ";
 /// Prefix of a [`Pending`] for a value that only apply can produce; the task's name follows.
 pub const AFTER: &str = "after ";
 
-/// Everything values are made of. Grows as nodes end; nothing in it is ever replaced.
+/// Everything values are made of. A copy costs little: every scope that is still about holds one.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub project: Arc<Project>,
@@ -341,4 +340,9 @@ fn loaders(graph: &Graph) -> HashMap<HostId, Vec<NodeId>> {
         }
     }
     loaders
+}
+
+/// A variable among those of one file or one keyword.
+pub(super) fn in_vars(vars: &Vars, name: &str) -> Option<Found> {
+    vars.iter().find(|(key, _)| key.name == name).map(|(_, node)| Found::Node(Arc::new(node.clone())))
 }

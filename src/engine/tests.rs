@@ -37,6 +37,8 @@ use crate::remote::order::Stream;
 mod confirm_tests;
 mod failing_tests;
 mod handler_tests;
+mod include_tests;
+mod value_tests;
 
 /// A host whose whole state is a set of names. `touch x` adds one, `creates: /x` asks for one, `fail` fails, `say x` prints,
 /// `drop x` takes one away.
@@ -331,15 +333,6 @@ fn failures_can_be_ignored_rescued_and_fatal() {
 }
 
 #[test]
-fn values_cross_hosts_as_in_lock_step() {
-    let text = "- hosts: all\n  tasks:\n    - command: say from-{{ inventory_hostname }}\n      register: mine\n    \
-                - command: touch got-{{ hostvars['b'].mine.stdout }}\n      when: inventory_hostname == 'a'\n";
-    let mut hosts = BTreeMap::new();
-    play(text, "a,b,", &mut hosts, Rules::default());
-    assert_eq!(hosts["a"].log, ["say from-a", "touch got-from-b"]);
-}
-
-#[test]
 fn loops_delegation_and_run_once() {
     let text = "- hosts: all\n  tasks:\n    - command: touch {{ item }} creates=/{{ item }}\n      loop: [p, q]\n    \
                 - command: touch once\n      run_once: true\n    - command: touch for-{{ inventory_hostname }}\n      delegate_to: b\n";
@@ -413,80 +406,6 @@ fn check_files(files: &[(&str, &str)], expected: &[&str]) -> Played {
     let ends: Vec<String> = ends.into_iter().map(|line| line.replace(&here, "")).collect();
     assert_eq!(ends, expected);
     played
-}
-
-#[test]
-fn includes_that_only_the_run_can_read() {
-    check_files(
-        &[
-            (
-                "play.yaml",
-                "- hosts: all\n  tasks:\n    - command: say {{ inventory_hostname }}\n      register: who\n    - include_tasks: of_{{ who.stdout }}.yaml\n    - command: touch {{ left }}\n",
-            ),
-            ("of_a.yaml", "- set_fact: {left: x}\n- name: only a\n  command: touch a\n"),
-            ("of_b.yaml", "- set_fact: {left: y}\n"),
-        ],
-        &[
-            "a command: changed",
-            "a set_fact: same",
-            "a only a: changed",
-            "a command: changed",
-            "b command: changed",
-            "b set_fact: same",
-            "b command: changed",
-        ],
-    );
-}
-
-#[test]
-fn includes_in_loops_see_their_item() {
-    let played = check_files(
-        &[
-            (
-                "play.yaml",
-                "- hosts: a\n  tasks:\n    - include_tasks: one.yaml\n      loop: [x, y, z]\n      when: item != 'y'\n      vars: {name: 'n{{ item }}'}\n    - assert: {that: seen == 'nz'}\n",
-            ),
-            (
-                "one.yaml",
-                "- name: touch {{ item }}\n  command: touch {{ name }} creates=/{{ name }}\n- set_fact: {seen: '{{ name }}'}\n",
-            ),
-        ],
-        &["a touch x: changed", "a set_fact: same", "a touch z: changed", "a set_fact: same", "a assert: same"],
-    );
-    assert_eq!(played.trips["a"], 2, "what is known before the run waits for nobody");
-}
-
-#[test]
-fn roles_included_during_the_run_bring_handlers_and_variables() {
-    check_files(
-        &[
-            (
-                "play.yaml",
-                "- hosts: a\n  tasks:\n    - command: say r\n      register: role\n    - include_role: {name: '{{ role.stdout }}', public: true}\n    - command: touch {{ of_role }}\n",
-            ),
-            ("roles/r/tasks/main.yaml", "- command: touch {{ of_role }}\n  notify: wake\n"),
-            ("roles/r/defaults/main.yaml", "of_role: q\n"),
-            ("roles/r/handlers/main.yaml", "- name: wake\n  command: touch woken\n"),
-        ],
-        &["a command: changed", "a r : command: changed", "a command: changed", "a r : wake: changed"],
-    );
-}
-
-#[test]
-fn an_include_that_cannot_be_read_fails_its_host() {
-    check_files(
-        &[(
-            "play.yaml",
-            "- hosts: all\n  tasks:\n    - command: say {{ inventory_hostname }}\n      register: who\n    - include_tasks: '{{ who.stdout }}.yaml'\n      when: who.stdout == 'a'\n    - command: touch z\n",
-        )],
-        &[
-            "a command: changed",
-            "a include: failed: the file of tasks `a.yaml` does not exist (play.yaml:5:23)",
-            "b command: changed",
-            "b include: skipped",
-            "b command: changed",
-        ],
-    );
 }
 
 #[test]
@@ -566,130 +485,11 @@ fn what_one_use_of_a_role_is_given_no_other_use_sees() {
 }
 
 #[test]
-fn handlers_of_an_included_role_are_those_of_the_play() {
-    check_files(
-        &[
-            (
-                "play.yaml",
-                "- hosts: a\n  tasks:\n    - include_role: {name: r}\n    - command: touch y\n      notify: 'r : other'\n",
-            ),
-            ("roles/r/tasks/main.yaml", "- command: touch x\n  notify: wake\n"),
-            (
-                "roles/r/handlers/main.yaml",
-                "- name: wake\n  command: touch woken\n- name: other\n  command: touch other\n",
-            ),
-        ],
-        &["a r : command: changed", "a command: changed", "a r : wake: changed", "a r : other: changed"],
-    );
-}
-
-#[test]
-fn an_include_among_handlers_runs_all_inside() {
-    check_files(
-        &[
-            (
-                "play.yaml",
-                "- hosts: all\n  tasks:\n    - command: touch x\n      notify: both\n      when: inventory_hostname == 'a'\n    - command: touch y\n      notify: topic\n  handlers:\n    - name: both\n      include_tasks: two.yaml\n    - name: never\n      include_tasks: two.yaml\n    - name: heard\n      listen: topic\n      when: inventory_hostname == 'b'\n      include_tasks: two.yaml\n",
-            ),
-            ("two.yaml", "- name: one\n  command: touch one\n- name: two\n  command: touch two\n"),
-        ],
-        &[
-            "a command: changed",
-            "a command: changed",
-            "a one: changed",
-            "a two: changed",
-            "a one: skipped",
-            "a two: skipped",
-            "b command: skipped",
-            "b command: changed",
-            "b one: changed",
-            "b two: changed",
-        ],
-    );
-}
-
-#[test]
-fn registers_look_as_they_do_in_ansible() {
-    let say = |text: &str| format!("    - command: say {text}\n      register: r\n");
-    let cases = [
-        (
-            say("x") + "      loop: []\n",
-            "r == {'changed': false, 'skipped': true, 'skipped_reason': 'No items in the list', 'results': []} and r is skipped",
-        ),
-        (
-            say("x") + "      loop: [1, 2]\n",
-            "r.msg == 'All items completed' and r.skipped == false and r.results[0].msg == ''",
-        ),
-        (
-            say("x") + "      loop: [1, 2]\n      when: item == 1\n",
-            "r.skipped == false and r.results[1].skipped and r.results[0].skipped is undefined and r.results[1].skip_reason == 'Conditional result was False'",
-        ),
-        (
-            say("x") + "      loop: [1, 2]\n      when: item > 2\n",
-            "r.skipped and r.msg == 'All items skipped' and not r.changed",
-        ),
-        (
-            "    - command: fail\n      register: r\n      loop: [1]\n      ignore_errors: true\n".into(),
-            "r.msg == 'One or more items failed' and r.results[0].msg == 'non-zero return code'",
-        ),
-        (
-            "    - command: fail\n      register: r\n      failed_when: false\n".into(),
-            "r.failed_when_result == false and not r.failed and r.msg == 'non-zero return code'",
-        ),
-        (say("x") + "      failed_when: true\n      ignore_errors: true\n", "r.failed_when_result and r.failed"),
-        (say("x") + "      until: r.stdout == 'x'\n      delay: 0\n", "r.attempts == 1"),
-        (
-            say("x") + "      until: r.stdout == 'y'\n      retries: 2\n      delay: 0\n      ignore_errors: true\n",
-            "r.attempts == 2 and r.failed",
-        ),
-        (
-            say("x"),
-            "r.start == '1970-01-01 00:00:00.000000' and r.delta == '0:00:00.000000' and r.attempts is undefined",
-        ),
-    ];
-    for (task, holds) in cases {
-        let text = format!("- hosts: a\n  tasks:\n{task}    - assert: {{that: \"{holds}\"}}\n");
-        let mut hosts = BTreeMap::new();
-        let played = play(&text, "a,", &mut hosts, Rules::default());
-        assert_eq!(played.ends.last().unwrap(), "a assert: same", "{task}{holds}");
-    }
-}
-
-#[test]
-fn hosts_of_the_play_are_those_that_have_not_failed_before() {
-    let here = "    - set_fact: {here: '{{ ansible_play_hosts }}'}\n    - assert: {that: \"here == LEFT\"}\n";
-    let text = format!(
-        "- hosts: all\n  tasks:\n{here}    - command: touch x\n    - command: fail\n      when: inventory_hostname == 'b'\n{}- hosts: all\n  tasks:\n{}",
-        here.replace("LEFT", "['a']"),
-        here.replace("LEFT", "['a'] and ansible_play_hosts_all == ['a', 'b']"),
-    );
-    let mut hosts = BTreeMap::new();
-    let played = play(&text.replace("LEFT", "['a', 'b']"), "a,b,", &mut hosts, Rules::default());
-    let failed: Vec<_> = played.ends.iter().filter(|end| end.contains("failed")).collect();
-    assert_eq!(failed, ["b command: failed: run fail: it ended with rc 1"], "{:?}", played.ends);
-}
-
-#[test]
 fn facts_come_also_from_a_host_that_goes_no_further() {
     let text = "- hosts: all\n  tasks:\n    - command: touch x\n- hosts: a\n  gather_facts: false\n  tasks:\n    - command: touch {{ hostvars['b'].ansible_system_vendor | default('none') }}\n";
     let mut hosts = BTreeMap::new();
     let played = play(text, "a,b,", &mut hosts, Rules::default());
     assert_eq!(hosts["a"].log, ["touch x", "touch NA"], "{:?}", played.ends);
-}
-
-#[test]
-fn names_that_have_a_value_though_nobody_gave_one() {
-    for (holds, outcome) in [
-        ("ansible_host == 'a' and hostvars['a'].ansible_host is undefined", "same"),
-        ("ansible_managed == 'Ansible managed' and ansible_verbosity == 0 and ansible_forks == 5", "same"),
-        ("ansible_run_tags == ['all'] and ansible_skip_tags == [] and inventory_file is undefined", "same"),
-        ("ansible_limit is undefined and ansible_play_role_names == []", "same"),
-    ] {
-        let text = format!("- hosts: a\n  tasks:\n    - assert: {{that: \"{holds}\"}}\n");
-        check(&text, &[&format!("a assert: {outcome}")]);
-    }
-    let given = "- hosts: a\n  vars: {ansible_host: b, ansible_managed: mine}\n  tasks:\n    - assert: {that: \"ansible_host == 'b' and ansible_managed == 'mine'\"}\n";
-    check(given, &["a assert: same"]);
 }
 
 #[derive(Debug, Clone)]

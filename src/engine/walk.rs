@@ -162,15 +162,7 @@ impl Schedule {
 
     /// Whether a failure that nobody rescued lies between the cursor and the node.
     fn is_behind_a_fall(&self, host: HostId, node: NodeId) -> bool {
-        let Some((fallen, _)) = self.hosts[host].falling.last() else { return false };
-        let mut frame = self.graph.node(node).block.as_ref();
-        while let Some(own) = frame {
-            if own.id == fallen.id {
-                return false;
-            }
-            frame = own.parent.as_ref();
-        }
-        true
+        self.hosts[host].falling.last().is_some_and(|(fallen, _)| !self.graph.node(node).is_within(fallen.id))
     }
 
     fn is_at_cursor(&self, host: HostId, node: NodeId) -> bool {

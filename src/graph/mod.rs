@@ -15,6 +15,7 @@ use crate::event::NodeId;
 use crate::event::Place;
 use crate::graph::build::Choice;
 use crate::lang::playbook::Play;
+use crate::lang::role::Role;
 use crate::lang::task::Include;
 use crate::lang::task::Task;
 use crate::modules::Kind;
@@ -93,42 +94,36 @@ pub struct Frame {
 }
 
 impl Node {
+    /// The blocks around it, the innermost first.
+    pub fn blocks(&self) -> impl Iterator<Item = &Arc<Frame>> {
+        outwards(self.block.as_ref())
+    }
+
     /// Whether a block around it deals with its failure.
     pub fn is_rescued(&self) -> bool {
-        let mut frame = self.block.as_ref();
-        while let Some(own) = frame {
-            if own.part == Part::Body && own.rescues {
-                return true;
-            }
-            frame = own.parent.as_ref();
-        }
-        false
+        self.blocks().any(|own| own.part == Part::Body && own.rescues)
     }
 
     /// Whether it is in any part of a block.
     pub fn is_within(&self, block: usize) -> bool {
-        let mut frame = self.block.as_ref();
-        while let Some(own) = frame {
-            if own.id == block {
-                return true;
-            }
-            frame = own.parent.as_ref();
-        }
-        false
+        self.blocks().any(|own| own.id == block)
     }
+
+    pub fn role(&self) -> Option<&Arc<Role>> {
+        let of_task = self.task().and_then(|task| task.role.as_ref());
+        of_task.or_else(|| self.include()?.role.as_ref())
+    }
+}
+
+/// A block and those around it, the innermost first.
+pub fn outwards(block: Option<&Arc<Frame>>) -> impl Iterator<Item = &Arc<Frame>> {
+    std::iter::successors(block, |own| own.parent.as_ref())
 }
 
 impl Frame {
     /// Whether a node is in another part of this block than its body.
     pub fn is_left_at(&self, node: &Node) -> bool {
-        let mut frame = node.block.as_ref();
-        while let Some(own) = frame {
-            if own.id == self.id {
-                return own.part != Part::Body;
-            }
-            frame = own.parent.as_ref();
-        }
-        false
+        node.blocks().find(|own| own.id == self.id).is_some_and(|own| own.part != Part::Body)
     }
 }
 

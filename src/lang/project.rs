@@ -98,7 +98,10 @@ pub fn read(request: &Request<'_>, files: &Files, templates: &Templates) -> (Pro
     let mut stand_ins = HashSet::new();
     for (number, play) in plays.iter_mut().enumerate() {
         play.beside = beside(&play.directory, &inventory, files, &mut found, &mut faults);
-        let known = !no_hosts && choose_hosts(play, &inventory, &extra_vars, limit.as_ref(), templates, &mut faults);
+        let fixed = fixed_of(play, &inventory, &extra_vars);
+        name_handlers(&mut play.handlers, &play.vars, &extra_vars, templates);
+        settle_facts(play, &fixed, templates, &mut faults);
+        let known = !no_hosts && choose_hosts(play, &inventory, &fixed, limit.as_ref(), templates, &mut faults);
         if !known {
             stand_ins.insert(number);
             play.hosts = vec![inventory.localhost.name.clone()];
@@ -178,57 +181,59 @@ fn beside(
     read
 }
 
-/// Finds a play's hosts from its pattern, in its order, cut by the limit. Whether they are known.
 /// Gives handlers the names their templates stand for, as far as they depend on no host.
 fn name_handlers(handlers: &mut [Entry], vars: &Vars, extra_vars: &Vars, templates: &Templates) {
     for entry in handlers {
         let Entry::Task(task) = entry else { continue };
         let Some(name) = task.name.as_ref().filter(|name| name.is_live()) else { continue };
-        let fixed = Fixed::default();
-        let fixed = match &task.role {
-            Some(role) => role.default_layers().into_iter().fold(fixed, |fixed, layer| fixed.with(layer)),
-            None => fixed,
-        };
-        let fixed = match &task.role {
-            Some(role) => role.var_layers().into_iter().fold(fixed.with(vars), |fixed, layer| fixed.with(layer)),
-            None => fixed.with(vars),
-        };
-        if let Ok(Some(known)) = fixed.with(extra_vars).render(name, templates) {
+        let role = task.role.as_ref();
+        let defaults = role.map(|role| role.default_layers()).unwrap_or_default();
+        let own = role.map(|role| role.var_layers()).unwrap_or_default();
+        let layers = defaults.into_iter().chain([vars]).chain(own).chain([extra_vars]);
+        let fixed = layers.fold(Fixed::default(), |fixed, layer| fixed.with(layer));
+        if let Ok(Some(known)) = fixed.render(name, templates) {
             task.name = Some(known);
         }
     }
 }
 
+/// What templates of a play's own keywords can use before the run.
+fn fixed_of(play: &Play, inventory: &Inventory, extra_vars: &Vars) -> Fixed {
+    let names = |group: &String| inventory.hosts_of(group).into_iter().map(Value::from).collect::<Value>();
+    let groups = Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), names(group))));
+    let fixed = Fixed::default().with(&play.vars).with(extra_vars).value("groups", groups);
+    fixed.path("playbook_dir", &play.directory).closed()
+}
+
+/// Settles whether a play gathers facts, where that is a template.
+fn settle_facts(play: &mut Play, fixed: &Fixed, templates: &Templates, faults: &mut Diagnostics) {
+    let Some(node) = &play.gather_facts else { return };
+    match fixed.render(node, templates) {
+        Ok(Some(node)) => play.gather_facts = Some(node),
+        Ok(None) | Err(Fault::Unknown(_)) => {
+            let fault = Diagnostic::error("whether facts are gathered must be known before the run").at(&node.span);
+            faults.push(fault.help("use variables of the play or of `-e` only"));
+        }
+        Err(Fault::Error(fault)) => faults.push(fault.at(&node.span)),
+    }
+}
+
+/// Finds a play's hosts from its pattern, in its order, cut by the limit. Whether they are known.
 fn choose_hosts(
     play: &mut Play,
     inventory: &Inventory,
-    extra_vars: &Vars,
+    fixed: &Fixed,
     limit: Option<&HashSet<String>>,
     templates: &Templates,
     faults: &mut Diagnostics,
 ) -> bool {
-    let names = |group: &String| inventory.hosts_of(group).into_iter().map(Value::from).collect::<Value>();
-    let groups = Value::from_pairs(inventory.groups.keys().map(|group| (group.clone(), names(group))));
-    let fixed = Fixed::default().with(&play.vars).with(extra_vars).value("groups", groups);
-    let fixed = fixed.path("playbook_dir", &play.directory).closed();
-    name_handlers(&mut play.handlers, &play.vars, extra_vars, templates);
-    if let Some(node) = &play.gather_facts {
-        match fixed.render(node, templates) {
-            Ok(Some(node)) => play.gather_facts = Some(node),
-            Ok(None) | Err(Fault::Unknown(_)) => {
-                let fault = Diagnostic::error("whether facts are gathered must be known before the run").at(&node.span);
-                faults.push(fault.help("use variables of the play or of `-e` only"));
-            }
-            Err(Fault::Error(fault)) => faults.push(fault.at(&node.span)),
-        }
-    }
     let mut parts = Vec::new();
     for node in &play.pattern {
         match fixed.render(node, templates) {
             Ok(Some(node)) => parts.extend(pattern::parts(&node)),
             Ok(None) | Err(Fault::Unknown(_)) => {
                 let fault = Diagnostic::error("the hosts of a play must be known before the run").at(&node.span);
-                faults.push(fault.help("use variables of the play or of `-e` only, or `groups` in a task's loop"));
+                faults.push(fault.help("use variables of the play, of `-e`, or `groups`"));
                 return false;
             }
             Err(Fault::Error(fault)) => {
