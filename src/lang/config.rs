@@ -193,7 +193,7 @@ fn set(config: &mut Config, setting: &Setting<'_>) -> Result<bool, String> {
         // What would give the same words another meaning is not passed over.
         ("defaults", "hash_behaviour") => match setting.value {
             "replace" => {}
-            other => return Err(format!("mappings are not merged: `hash_behaviour = {other}` is unsupported")),
+            other => return Err(format!("mappings are not merged: `hash_behaviour = {other}` is unsupported; use the filter `combine`")),
         },
         ("defaults", "jinja2_extensions") if !setting.value.is_empty() => {
             return Err("extensions of Jinja are unsupported".into());
@@ -265,7 +265,7 @@ mod tests {
             ("[defaults]\nvault_password_file = x\n", "values encrypted with ansible-vault are unsupported"),
             (
                 "[defaults]\nhash_behaviour = merge\n",
-                "mappings are not merged: `hash_behaviour = merge` is unsupported",
+                "mappings are not merged: `hash_behaviour = merge` is unsupported; use the filter `combine`",
             ),
             ("[defaults]\njinja2_extensions = jinja2.ext.do\n", "extensions of Jinja are unsupported"),
             ("[tags]\nrun = a\n", "tags in the configuration are unsupported; write `--tags`"),
