@@ -193,7 +193,11 @@ fn set(config: &mut Config, setting: &Setting<'_>) -> Result<bool, String> {
         // What would give the same words another meaning is not passed over.
         ("defaults", "hash_behaviour") => match setting.value {
             "replace" => {}
-            other => return Err(format!("mappings are not merged: `hash_behaviour = {other}` is unsupported; use the filter `combine`")),
+            other => {
+                return Err(format!(
+                    "mappings are not merged: `hash_behaviour = {other}` is unsupported; use the filter `combine`"
+                ));
+            }
         },
         ("defaults", "jinja2_extensions") if !setting.value.is_empty() => {
             return Err("extensions of Jinja are unsupported".into());
